@@ -1,0 +1,39 @@
+# Each target sets up what it needs; nothing but Python 3.11+ and make is assumed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ONCE ?=
+
+.PHONY: run test check lock clean help
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Tillflow needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: $(READY)  ## start everything on this machine and place a sample order (ONCE=1: exit when it is fulfilled)
+	$(BIN)/tillflow run $(if $(filter 1,$(ONCE)),--once)
+
+test: $(READY)  ## the whole suite, on real parts
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## lint, types, import floors, lock file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.lockfile
+
+lock: $(READY)  ## pin every dependency again, with hashes
+	$(BIN)/python -m tests.lockfile --write
+
+clean:  ## remove the environment and the embedded stack's data
+	rm -rf $(VENV) .tillflow

@@ -1,0 +1,67 @@
+"""Settings, all from the environment. Built by a call, never at import."""
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What one Tillflow process needs to know. Each field is an environment variable of that name.
+
+    Raises `pydantic.ValidationError` (without the values) when a required one is missing.
+    """
+
+    model_config = SettingsConfigDict(hide_input_in_errors=True, frozen=True)
+
+    # Where our data lives: postgresql+psycopg://user:password@host:port/database
+    database_url: SecretStr
+
+    # The Temporal cluster. An API key or a client certificate switches TLS on.
+    temporal_address: str
+    temporal_namespace: str = "default"
+    temporal_api_key: SecretStr | None = None
+    temporal_tls: bool = False
+    temporal_tls_client_cert_path: str | None = None
+    temporal_tls_client_key_path: str | None = None
+    temporal_tls_server_ca_cert_path: str | None = None
+    temporal_tls_server_name: str | None = None
+    task_queue: str = "tillflow"
+
+    # The gateway.
+    stripe_api_key: SecretStr
+    stripe_api_base: str = "https://api.stripe.com"
+    stripe_webhook_secret: SecretStr
+    gateway_timeout_seconds: float = Field(default=20, gt=0)
+
+    # The doors.
+    api_host: str = "127.0.0.1"
+    api_port: int = 8700
+    public_url: str = "http://127.0.0.1:8700"
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(min_length=1)
+    callback_secret: SecretStr  # Standard Webhooks: whsec_ + base64
+    # Raw card numbers put the whole API in PCI DSS scope (SAQ D), so they are off unless asked for.
+    accept_raw_cards: bool = False
+
+    # The shop.
+    default_currency: str = "usd"
+    initiate_wait_seconds: float = Field(default=8, gt=0)
+    checkout_expiry_seconds: float = Field(default=30 * 60, gt=0)
+    callback_grace_seconds: float = Field(default=10, gt=0)
+
+    # Mail.
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = 25
+    smtp_username: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_tls: bool = False
+    mail_from: str = "orders@example.com"
+
+    log_level: str = "INFO"
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(key.strip() for key in value.split(",") if key.strip())
+        return value

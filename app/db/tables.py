@@ -1,0 +1,133 @@
+"""The tables. Written by `records.py` and by the fulfilment steps, each its own."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+
+def _now() -> Any:
+    return Column(DateTime(timezone=True), server_default=func.now(), nullable=False)
+
+
+def _time() -> Any:
+    return Column(DateTime(timezone=True), nullable=True)
+
+
+class OrderRow(SQLModel, table=True):
+    """An order as the storefront placed it, and where it stands."""
+
+    __tablename__ = "orders"
+
+    order_id: str = Field(primary_key=True, max_length=64)
+    amount: int = Field(sa_type=BigInteger)  # minor units
+    currency: str = Field(max_length=3)
+    capture: str
+    details: dict[str, Any] = Field(sa_column=Column("metadata", JSONB, nullable=False))
+    customer_email: str | None = None
+    state: str
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class PaymentRow(SQLModel, table=True):
+    """The payment of an order: the projection of its facts, for lists and for SQL."""
+
+    __tablename__ = "payments"
+
+    order_id: str = Field(primary_key=True, foreign_key="orders.order_id", max_length=64)
+    payment_id: str = Field(unique=True)
+    gateway: str
+    state: str = Field(index=True)
+    currency: str = Field(max_length=3)
+    amount: int = Field(sa_type=BigInteger)
+    authorized: int = Field(sa_type=BigInteger)
+    captured: int = Field(sa_type=BigInteger)
+    refunded: int = Field(sa_type=BigInteger)
+    transaction_id: str | None = Field(default=None, index=True)
+    method: str | None = None
+    needs_attention: bool = Field(index=True)
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+    updated_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class PaymentEventRow(SQLModel, table=True):
+    """One fact. Append-only: a trigger refuses updates and deletes."""
+
+    __tablename__ = "payment_events"
+    __table_args__ = (UniqueConstraint("order_id", "key"),)
+
+    id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
+    )
+    order_id: str = Field(foreign_key="orders.order_id", max_length=64)
+    key: str
+    event: str
+    fact: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    recorded_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class CallbackRow(SQLModel, table=True):
+    """The inbox: a verified callback, and what became of it."""
+
+    __tablename__ = "callbacks"
+    __table_args__ = (
+        UniqueConstraint("gateway", "event_id"),
+        Index("ix_callbacks_waiting", "created_at", postgresql_where="delivered_at IS NULL"),
+    )
+
+    id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
+    )
+    gateway: str
+    event_id: str
+    type: str
+    order_id: str = Field(foreign_key="orders.order_id", max_length=64, index=True)
+    event: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    created_at: datetime = Field(sa_type=DateTime(timezone=True))  # by the gateway's clock
+    received_at: datetime | None = Field(default=None, sa_column=_now())
+    delivered_at: datetime | None = Field(default=None, sa_column=_time())
+    outcome: str | None = None
+
+
+class StockRow(SQLModel, table=True):
+    """How many of an article can still be sold."""
+
+    __tablename__ = "stock"
+
+    sku: str = Field(primary_key=True)
+    available: int = Field(sa_type=BigInteger)
+
+
+class ReservationRow(SQLModel, table=True):
+    """Stock set aside for an order."""
+
+    __tablename__ = "reservations"
+
+    order_id: str = Field(primary_key=True, foreign_key="orders.order_id", max_length=64)
+    sku: str
+    quantity: int
+    reserved_at: datetime | None = Field(default=None, sa_column=_now())
+    released_at: datetime | None = Field(default=None, sa_column=_time())
+
+
+class ShipmentRow(SQLModel, table=True):
+    """An order handed to the warehouse."""
+
+    __tablename__ = "shipments"
+
+    order_id: str = Field(primary_key=True, foreign_key="orders.order_id", max_length=64)
+    shipped_at: datetime | None = Field(default=None, sa_column=_now())
+    canceled_at: datetime | None = Field(default=None, sa_column=_time())
+
+
+class ReceiptRow(SQLModel, table=True):
+    """A receipt that was mailed."""
+
+    __tablename__ = "receipts"
+
+    order_id: str = Field(primary_key=True, foreign_key="orders.order_id", max_length=64)
+    message_id: str
+    sent_at: datetime | None = Field(default=None, sa_column=_now())
+    withdrawn_at: datetime | None = Field(default=None, sa_column=_time())

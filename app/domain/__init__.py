@@ -1,0 +1,1 @@
+"""The rules of money, with nothing installed but Python."""

@@ -1,0 +1,115 @@
+"""Facts: what happened to a payment, kept for ever and in the order we learnt it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """What may happen to a payment and its order."""
+
+    INITIATED = "initiated"
+    ATTEMPTED = "attempted"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    ACTION_REQUIRED = "action_required"
+    PROCESSING = "processing"
+    FAILED = "failed"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    AUTHORIZED = "authorized"
+    CONFIRMED = "confirmed"
+    VOIDED = "voided"
+    CAPTURED = "captured"
+    REFUNDED = "refunded"
+    STEP_DONE = "step_done"
+    STEP_REFUSED = "step_refused"
+    STEP_UNDONE = "step_undone"
+    CANCELED = "canceled"
+    FULFILLED = "fulfilled"
+    FLAGGED = "flagged"
+
+
+class Source(StrEnum):
+    """Where a fact was learnt."""
+
+    API = "api"
+    GATEWAY = "gateway"  # its answer to our request
+    CALLBACK = "callback"
+    LOOK_UP = "look_up"
+    WORKFLOW = "workflow"
+    FULFILMENT = "fulfilment"
+
+
+@dataclass(frozen=True)
+class PaymentMethod:
+    """What may be shown of how the shopper pays. Brand and last four: PCI DSS 3.4.1."""
+
+    type: str
+    brand: str | None = None
+    last4: str | None = None
+
+    def __str__(self) -> str:
+        words = [self.brand or self.type.replace("_", " ")]
+        return " ".join([*words, "ending", self.last4] if self.last4 else words)
+
+
+@dataclass(frozen=True)
+class NextAction:
+    """What the storefront must have the shopper do: visit `url`, or hand `client_secret` to the
+    gateway's own script."""
+
+    type: str
+    url: str | None = None
+    client_secret: str | None = None
+
+
+@dataclass(frozen=True)
+class Decline:
+    """Why an attempt brought no money. `message` is fit for a shopper."""
+
+    code: str
+    message: str
+    retryable: bool = True
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that happened to a payment. `amount` is a total in minor units, except for a
+    refund: that one refund's. `reference` is the gateway's or the step's own id."""
+
+    event: Event
+    at: datetime
+    source: Source
+    attempt: int = 0
+    amount: int | None = None
+    reference: str | None = None
+    method: PaymentMethod | None = None
+    next_action: NextAction | None = None
+    decline: Decline | None = None
+    capture_before: datetime | None = None
+    idempotency_key: str | None = None
+    step: str | None = None
+    reason: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Names the fact within its order: learning it twice leaves one."""
+        if self.event in ATTEMPT_EVENTS:
+            return f"{self.event}:{self.attempt}"
+        if self.event is Event.CAPTURED:
+            return f"{self.event}:{self.reference}:{self.amount}"
+        parts = (self.event, self.step or self.reference or self.reason or "")
+        return ":".join(part for part in parts if part)
+
+
+# News of these concerns one attempt; news of an earlier attempt than the latest is history only.
+ATTEMPT_EVENTS = frozenset(
+    {
+        Event.ATTEMPTED,
+        Event.OUTCOME_UNKNOWN,
+        Event.ACTION_REQUIRED,
+        Event.PROCESSING,
+        Event.FAILED,
+        Event.DECLINED,
+    }
+)

@@ -1,0 +1,56 @@
+"""The secrets of one embedded stack: made up once, kept in its data folder."""
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from app.embedded.errors import StackError
+
+# Known to everyone: it opens embedded stacks, which listen on 127.0.0.1 only, and nothing else.
+DEVELOPMENT_API_KEY = "tillflow-development-key-not-for-production"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the API, the worker and the sandbox trust each other by."""
+
+    stripe_api_key: str
+    stripe_webhook_secret: str
+    callback_secret: str
+
+    @classmethod
+    def new(cls) -> Self:
+        return cls(
+            stripe_api_key=f"sk_test_sandbox{secrets.token_hex(16)}",
+            stripe_webhook_secret=f"whsec_{secrets.token_hex(24)}",
+            callback_secret=f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}",
+        )
+
+    @classmethod
+    def kept_in(cls, folder: Path) -> Self:
+        """The folder's credentials, made now when it has none."""
+        file = folder / "secrets.json"
+        if not file.exists():
+            credentials = cls.new()
+            _write_private(file, json.dumps(asdict(credentials), indent=2) + "\n")
+            return credentials
+        try:
+            return cls(**json.loads(file.read_text()))
+        except (ValueError, TypeError):
+            raise StackError(f"cannot read {file}; delete it to have new secrets made") from None
+
+
+def _write_private(file: Path, text: str) -> None:
+    """Write a file only its owner may read, all of it or nothing."""
+    unfinished = file.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w") as output:
+        output.write(text)
+        output.flush()
+        os.fsync(output.fileno())
+    unfinished.rename(file)

@@ -1,0 +1,90 @@
+"""All parts put together: who talks to whom, and in which order they start."""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from app.embedded.credentials import DEVELOPMENT_API_KEY, Credentials
+from app.embedded.folder import claimed
+from app.embedded.mail import MailPart
+from app.embedded.part import Part, inherited_environment
+from app.embedded.ports import HOST, Ports, require_free
+from app.embedded.postgres import PostgresPart
+from app.embedded.sandbox import SandboxPart
+from app.embedded.services import ApiPart, Migrations, SampleStock, WorkerPart
+from app.embedded.supervisor import Supervisor
+from app.embedded.temporal import TemporalPart
+
+LEFTOVER_SECONDS = 10.0
+
+
+class Stack:
+    """The whole of Tillflow in one folder. Use it as an async context manager.
+
+    Entering it claims folder and ports, `start` starts everything, leaving it stops everything.
+    """
+
+    def __init__(self, folder: Path, ports: Ports, report: Callable[[str], None]) -> None:
+        self.folder = folder.absolute()
+        self.ports = ports
+        self.supervisor = Supervisor(self.folder, report)
+        self.api_url = f"http://{HOST}:{ports.api}"
+        self._exit = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as entered:
+            predecessor_killed = entered.enter_context(claimed(self.folder))
+            self._assemble(Credentials.kept_in(self.folder))
+            await require_free(
+                {port: name for part in self._parts() for port, name in part.doors().items()},
+                patience=LEFTOVER_SECONDS if predecessor_killed else 0,
+            )
+            await entered.enter_async_context(self.supervisor)
+            self._exit = entered.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exit.aclose()
+
+    async def start(self) -> None:
+        """Start every part; all of them serve when this returns."""
+        await self.supervisor.start(self.postgres, self.temporal, self.sandbox, self.mail)
+        await self.supervisor.run(self._migrations)
+        await self.supervisor.run(self._sample_stock)
+        await self.supervisor.start(self.api, self.worker)
+
+    def _assemble(self, credentials: Credentials) -> None:
+        callback_url = f"{self.api_url}/api/payment/callback"
+        self.postgres = PostgresPart(self.folder, self.ports.postgres)
+        self.temporal = TemporalPart(self.folder, self.ports.temporal, self.ports.temporal_ui)
+        self.sandbox = SandboxPart(self.folder, self.ports.sandbox, credentials, callback_url)
+        self.mail = MailPart(self.folder, self.ports.smtp)
+        environment = self._environment(credentials)
+        self.api = ApiPart(self.api_url, self.ports.api, environment)
+        self.worker = WorkerPart(self.api_url, environment)
+        self._migrations = Migrations(environment)
+        self._sample_stock = SampleStock(environment)
+
+    def _parts(self) -> list[Part]:
+        return [self.postgres, self.temporal, self.sandbox, self.mail, self.api, self.worker]
+
+    def _environment(self, credentials: Credentials) -> dict[str, str]:
+        """The settings of API and worker. What the user set for tuning stays as it is."""
+        return {
+            **inherited_environment(),
+            "DATABASE_URL": self.postgres.url,
+            "TEMPORAL_ADDRESS": self.temporal.address,
+            "STRIPE_API_KEY": credentials.stripe_api_key,
+            "STRIPE_API_BASE": self.sandbox.url,
+            "STRIPE_WEBHOOK_SECRET": credentials.stripe_webhook_secret,
+            "CALLBACK_SECRET": credentials.callback_secret,
+            "API_KEYS": DEVELOPMENT_API_KEY,
+            "API_HOST": HOST,
+            "API_PORT": str(self.ports.api),
+            "PUBLIC_URL": self.api_url,
+            # The cards reach the sandbox only.
+            "ACCEPT_RAW_CARDS": "true",
+            "SMTP_HOST": HOST,
+            "SMTP_PORT": str(self.ports.smtp),
+        }

@@ -1,0 +1,101 @@
+"""Mail the shopper a receipt, and a withdrawal of it if the order is undone after all."""
+
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+import aiosmtplib
+from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.db.engine import transaction
+from app.db.tables import ReceiptRow
+from app.domain.fulfilment import Phase, StepPlan, StepRefusedError
+from app.domain.order import Order
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """Where mail goes out, and in whose name."""
+
+    host: str
+    port: int
+    sender: str
+    username: str | None = None
+    password: str | None = None
+    tls: bool = False
+
+
+class SendReceipt:
+    """One receipt an order. SMTP cannot promise exactly once: a crash between sending and noting it
+    sends the mail again, under the same Message-ID."""
+
+    plan = StepPlan("send_receipt", Phase.AFTER_CAPTURE, essential=False)
+
+    def __init__(self, engine: AsyncEngine, server: MailServer) -> None:
+        self._engine = engine
+        self._server = server
+
+    async def run(self, order: Order) -> str:
+        if order.customer_email is None:
+            return "no address to mail to"
+        message_id = self._message_id(order, "receipt")
+        async with transaction(self._engine) as session:
+            sent = await session.get(ReceiptRow, order.order_id)
+        if sent is None:
+            await self._send(
+                order,
+                message_id,
+                f"Your receipt for order {order.order_id}",
+                f"Thank you. We received {order.amount} for order {order.order_id}.\n",
+            )
+            async with transaction(self._engine) as session:
+                await session.exec(
+                    insert(ReceiptRow)
+                    .values(order_id=order.order_id, message_id=message_id)
+                    .on_conflict_do_nothing()
+                )
+        return message_id
+
+    async def undo(self, order: Order) -> None:
+        async with transaction(self._engine) as session:
+            sent = await session.get(ReceiptRow, order.order_id)
+        if sent is None or sent.withdrawn_at is not None:
+            return
+        await self._send(
+            order,
+            self._message_id(order, "withdrawal"),
+            f"Order {order.order_id} was canceled",
+            f"We are sorry: order {order.order_id} was canceled and {order.amount} goes back to "
+            "you. Please disregard the receipt.\n",
+        )
+        async with transaction(self._engine) as session:
+            receipt = await session.get_one(ReceiptRow, order.order_id)
+            receipt.withdrawn_at = func.now()  # type: ignore[assignment]
+
+    def _message_id(self, order: Order, kind: str) -> str:
+        return f"<{kind}.{order.order_id}@{self._server.sender.rpartition('@')[2]}>"
+
+    async def _send(self, order: Order, message_id: str, subject: str, text: str) -> None:
+        message = EmailMessage()
+        message["From"] = self._server.sender
+        message["To"] = order.customer_email
+        message["Subject"] = subject
+        message["Message-ID"] = message_id
+        message.set_content(text)
+        try:
+            await aiosmtplib.send(
+                message,
+                hostname=self._server.host,
+                port=self._server.port,
+                username=self._server.username,
+                password=self._server.password,
+                use_tls=self._server.tls,
+                timeout=10,
+            )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            raise StepRefusedError("the mail server refused the shopper's address") from error
+        except aiosmtplib.SMTPResponseException as error:
+            if 500 <= error.code < 600:
+                raise StepRefusedError(f"the mail server refused: SMTP {error.code}") from error
+            raise

@@ -1,0 +1,24 @@
+"""Names that Temporal knows our things by. Ids are derived from business ids, never random."""
+
+from temporalio.common import SearchAttributeKey
+
+ORDER_ID = SearchAttributeKey.for_keyword("OrderId")
+PAYMENT_STATUS = SearchAttributeKey.for_keyword("PaymentStatus")
+GATEWAY = SearchAttributeKey.for_keyword("Gateway")
+NEEDS_ATTENTION = SearchAttributeKey.for_bool("NeedsAttention")
+SEARCH_ATTRIBUTES = (ORDER_ID, PAYMENT_STATUS, GATEWAY, NEEDS_ATTENTION)
+
+
+def payment_workflow_id(order_id: str) -> str:
+    """The one workflow of an order's payment."""
+    return f"payment-{order_id}"
+
+
+def late_event_workflow_id(gateway: str, event_id: str) -> str:
+    """The workflow of a callback that came after its payment's workflow had ended."""
+    return f"late-event-{gateway}-{event_id}"
+
+
+def initiate_update_id(attempt: int) -> str:
+    """One update for an attempt, however often the storefront asks for it."""
+    return f"initiate-{attempt}"

@@ -1,0 +1,74 @@
+"""Events: a snapshot of what changed, and one pending delivery for each endpoint that wants it."""
+
+import re
+from typing import Any
+
+from sandbox.context import API_VERSION, Context
+from sandbox.errors import Reply, invalid
+from sandbox.forms import Params
+from sandbox.ids import new_id
+from sandbox.paging import LIST_PARAMS, Where, page
+from sandbox.routing import Route
+from sandbox.store import Json
+
+_TYPE_PATTERN = re.compile(r"[a-z0-9_.*]+")
+
+
+def emit(context: Context, kind: str, about: Json, previous: Json | None = None) -> None:
+    """Write an event about an object as it is now, in the current transaction.
+
+    `previous` holds the earlier values of what changed, where Stripe tells them.
+    """
+    data: Json = {"object": about}
+    if previous is not None:
+        data["previous_attributes"] = previous
+    event = {
+        "id": new_id("evt"),
+        "object": "event",
+        "api_version": API_VERSION,
+        "created": context.now,
+        "data": data,
+        "livemode": False,
+        "pending_webhooks": 0,
+        "request": {"id": context.request_id, "idempotency_key": context.idempotency_key},
+        "type": kind,
+    }
+    context.store.insert("event", event)
+    now = context.clock.now()
+    for endpoint in context.store.all("webhook_endpoint"):
+        wanted = endpoint.body["enabled_events"]
+        if endpoint.body["status"] == "enabled" and ("*" in wanted or kind in wanted):
+            context.store.db.execute(
+                "INSERT INTO deliveries (event, endpoint, created, next_at) VALUES (?, ?, ?, ?)",
+                (event["id"], endpoint.body["id"], now, now),
+            )
+
+
+def current(context: Context, event: Json) -> Json:
+    """The event with the number of endpoints that have still to accept it."""
+    row = context.store.db.execute(
+        "SELECT count(*) FROM deliveries WHERE event = ? AND state = 'pending'", (event["id"],)
+    ).fetchone()
+    return {**event, "pending_webhooks": row[0]}
+
+
+def _retrieve(context: Context, params: Params, event_id: str) -> Reply:
+    return Reply(current(context, context.get("event", event_id).body))
+
+
+def _list(context: Context, params: Params) -> Reply:
+    where = Where()
+    wanted = [params.text("type")] if "type" in params else params.texts("types") or []
+    patterns: list[Any] = [kind for kind in wanted if kind is not None]
+    if patterns:
+        if not all(_TYPE_PATTERN.fullmatch(pattern) for pattern in patterns):
+            raise invalid("type is not an event type.", param="type")
+        where.add(" OR ".join(["type GLOB ?"] * len(patterns)), *patterns)
+    listed = page(context, params, "event", "/v1/events", where)
+    return Reply({**listed, "data": [current(context, event) for event in listed["data"]]})
+
+
+ROUTES = [
+    Route("GET", "/v1/events", _list, LIST_PARAMS | {"type", "types"}),
+    Route("GET", "/v1/events/{id}", _retrieve),
+]
