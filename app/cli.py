@@ -44,6 +44,7 @@ def api() -> None:
         host=settings.api_host,
         port=settings.api_port,
         access_log=False,
+        log_config=None,
         server_header=False,
         timeout_graceful_shutdown=25,
     )

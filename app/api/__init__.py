@@ -1,0 +1,1 @@
+"""The HTTP doors: storefronts start checkouts, gateways report, operators ask for health."""

@@ -1,6 +1,5 @@
 """The `Records` port on PostgreSQL: the only writer of orders, facts and the callback inbox."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -21,11 +20,6 @@ from app.domain.payment import Payment, fold
 
 _FACT = TypeAdapter(Fact)
 _CALLBACK = TypeAdapter(GatewayEvent)
-
-
-def payment_id(order_id: str) -> str:
-    """Our id of an order's payment: derived, so that it is the same whoever asks first."""
-    return "pay_" + hashlib.sha256(f"tillflow payment {order_id}".encode()).hexdigest()[:24]
 
 
 class PostgresRecords:
@@ -143,7 +137,7 @@ class PostgresRecords:
     async def _project(self, session: AsyncSession, payment: Payment) -> None:
         latest = payment.attempt
         columns = {
-            "payment_id": payment_id(payment.order_id),
+            "payment_id": payment.payment_id,
             "gateway": self._gateway,
             "state": payment.state,
             "currency": payment.amount.currency,

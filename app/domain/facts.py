@@ -98,6 +98,8 @@ class Fact:
             return f"{self.event}:{self.attempt}"
         if self.event is Event.CAPTURED:
             return f"{self.event}:{self.reference}:{self.amount}"
+        if self.event is Event.FLAGGED:
+            return f"{self.event}:{self.reason}"
         parts = (self.event, self.step or self.reference or self.reason or "")
         return ":".join(part for part in parts if part)
 

@@ -19,6 +19,9 @@ _TWO_DECIMALS = frozenset(
     """.split()
 )
 
+# Powers of ten: in any currency the minor units then fit into 64 bits.
+_MAX_MAGNITUDE = 14
+
 
 class InvalidAmountError(ValueError):
     """The amount cannot be expressed in the currency. The text is fit for an API answer."""
@@ -55,16 +58,18 @@ class Money:
         places = exponent(currency)
         if not amount.is_finite():
             raise InvalidAmountError("the amount is not a number")
-        if abs(amount.adjusted()) > 15:
+        if abs(amount.adjusted()) > _MAX_MAGNITUDE:
             raise InvalidAmountError("the amount is out of range")
-        minor = amount.scaleb(places)
-        if minor != minor.to_integral_value():
+        # Decimal's own arithmetic would round to the context's precision.
+        numerator, denominator = amount.as_integer_ratio()
+        minor, rest = divmod(numerator * 10**places, denominator)
+        if rest:
             raise InvalidAmountError(f"{currency} has {places} decimal places at most")
-        return cls(int(minor), currency)
+        return cls(minor, currency)
 
     def to_decimal(self) -> Decimal:
         """In major units, with exactly the currency's decimal places."""
-        return Decimal(self.minor).scaleb(-exponent(self.currency))
+        return Decimal((0, tuple(map(int, str(self.minor))), -exponent(self.currency)))
 
     def of(self, minor: int) -> "Money":
         """Another amount in the same currency."""

@@ -5,13 +5,17 @@ fold does not depend on order or repetition: totals only grow, repeated news cha
 contradictory news is kept and flagged.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
-from app.domain.facts import ATTEMPT_EVENTS, Decline, Event, Fact, NextAction, PaymentMethod
+from app.domain.facts import Decline, Event, Fact, NextAction, PaymentMethod
 from app.domain.money import Money
+
+_Detail = TypeVar("_Detail", str, PaymentMethod, Decline, NextAction)
 
 
 class State(StrEnum):
@@ -87,6 +91,13 @@ class Payment:
     steps_done: dict[str, str] = field(default_factory=dict)
     steps_undone: frozenset[str] = frozenset()
     attention: frozenset[str] = frozenset()
+
+    @property
+    def payment_id(self) -> str:
+        """Our own id: derived from the order's, so that it is the same whoever asks first."""
+        return (
+            "pay_" + hashlib.sha256(f"tillflow payment {self.order_id}".encode()).hexdigest()[:24]
+        )
 
     @property
     def refunded(self) -> int:
@@ -232,35 +243,33 @@ def _note_attempt(payment: Payment, fact: Fact) -> Payment:
         return payment
     known = payment.attempts.get(fact.attempt, Attempt(fact.attempt))
     move = TRANSITIONS[known.state, fact.event]
+    transaction_id = fact.reference if fact.event in _NAMES_TRANSACTION else None
     noted = replace(
         known,
         state=move.to,
         method=_fuller(known.method, fact.method),
-        transaction_id=min(filter(None, (known.transaction_id, fact.reference)), default=None),
-        decline=known.decline or fact.decline,
-        next_action=known.next_action or fact.next_action,
-        idempotency_key=known.idempotency_key or fact.idempotency_key,
+        transaction_id=_fuller(known.transaction_id, transaction_id),
+        decline=_fuller(known.decline, fact.decline),
+        next_action=_fuller(known.next_action, fact.next_action),
+        idempotency_key=_fuller(known.idempotency_key, fact.idempotency_key),
     )
     return replace(payment, attempts={**payment.attempts, fact.attempt: noted})
 
 
-def _fuller(known: PaymentMethod | None, learnt: PaymentMethod | None) -> PaymentMethod | None:
-    if known is None or (learnt is not None and known.last4 is None):
-        return learnt
-    return known
+def _fuller(known: _Detail | None, learnt: _Detail | None) -> _Detail | None:
+    """The more telling of two; of two that tell as much, the same one whichever came first."""
+    told = [detail for detail in (known, learnt) if detail is not None]
+    return max(told, key=lambda detail: (-repr(detail).count("=None"), repr(detail)), default=None)
 
 
 def _advance(payment: Payment, fact: Fact) -> Payment:
     state, event, attention = payment.state, fact.event, payment.attention
-    if event in ATTEMPT_EVENTS and state in BEFORE_MONEY:
-        # The latest attempt speaks for the payment.
-        latest = payment.attempt
-        state = latest.state if latest is not None else state
-    else:
-        move = TRANSITIONS[state, event]
-        state = move.to
-        if move.contradicts:
-            attention |= {"captured at the gateway although it was voided"}
+    move = TRANSITIONS[state, event]
+    state = move.to
+    if move.contradicts:
+        attention |= {"captured at the gateway although it was voided"}
+    if state in BEFORE_MONEY and payment.attempt is not None:
+        state = payment.attempt.state  # the latest attempt speaks for the payment
     if state is State.REFUNDED and payment.refunded < payment.captured:
         state = State.PARTIALLY_REFUNDED
     elif state is State.PARTIALLY_REFUNDED and payment.refunded >= payment.captured:

@@ -74,13 +74,18 @@ class StripeGateway:
         # At DEBUG the SDK writes card numbers and codes into the log.
         logging.getLogger("stripe").setLevel(logging.WARNING)
         self._webhook_secret = webhook_secret
+        self._http = stripe.HTTPXClient(timeout=timeout_seconds)
         self._api = stripe.StripeClient(
             api_key,
             stripe_version=API_VERSION,
             base_addresses={"api": api_base},
-            http_client=stripe.HTTPXClient(timeout=timeout_seconds),
+            http_client=self._http,
             max_network_retries=0,  # Temporal retries, with the same key
         ).v1
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._http.close_async()  # type: ignore[no-untyped-call]
 
     def check_amount(self, amount: Money) -> None:
         stripe_money.check(amount)

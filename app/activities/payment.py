@@ -1,0 +1,228 @@
+"""The steps of a payment that touch the gateway. Each keeps the facts that it learns."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from app.activities.failures import reported
+from app.domain.facts import Decline, Event, Fact, PaymentMethod, Source
+from app.domain.gateway import (
+    AuthorizeRequest,
+    Gateway,
+    GatewayPayment,
+    OutcomeUnknownError,
+    RefusedError,
+    Status,
+    UnavailableError,
+)
+from app.domain.learn import learn
+from app.domain.money import Money
+from app.domain.records import Records
+
+_UNSENT = "unsent"
+
+
+@dataclass(frozen=True)
+class AuthorizeInput:
+    """One try at an authorization. `transaction_id` continues an earlier declined try."""
+
+    order_id: str
+    amount: Money
+    attempt: int
+    token: str
+    method: PaymentMethod
+    transaction_id: str | None = None
+    return_url: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True)
+class LookUpInput:
+    """`since` is when the order's first attempt may have reached the gateway."""
+
+    order_id: str
+    attempt: int
+    since: datetime
+    transaction_id: str | None = None
+
+
+@dataclass(frozen=True)
+class MoneyInput:
+    """Capture, void or refund. `number` counts the keys: a new one only after a look-up."""
+
+    order_id: str
+    transaction_id: str
+    amount: Money
+    number: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class LearnInput:
+    """Facts that the workflow itself has to tell."""
+
+    order_id: str
+    facts: list[Fact]
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a step taught us. All of it is in the records already."""
+
+    facts: list[Fact]
+    seen: GatewayPayment | None = None
+
+
+class PaymentActivities:
+    """The gateway and the records, as Temporal asks for them."""
+
+    def __init__(self, gateway: Gateway, records: Records) -> None:
+        self._gateway = gateway
+        self._records = records
+
+    @activity.defn
+    async def authorize_payment(self, try_: AuthorizeInput) -> Learnt:
+        """Hold the money. A decline is an answer, not a failure."""
+        async with reported():
+            await self._records.append(
+                try_.order_id,
+                [
+                    Fact(
+                        Event.ATTEMPTED,
+                        _now(),
+                        Source.WORKFLOW,
+                        attempt=try_.attempt,
+                        method=try_.method,
+                        idempotency_key=try_.idempotency_key,
+                    )
+                ],
+            )
+            request = AuthorizeRequest(
+                try_.order_id, try_.amount, try_.token, try_.transaction_id, try_.return_url
+            )
+            # The try before this one is known to have left nothing at the gateway.
+            info = activity.info()
+            unsent = info.attempt == 1 or list(info.heartbeat_details) == [
+                _UNSENT,
+                info.attempt - 1,
+            ]
+            try:
+                seen = await self._gateway.authorize(
+                    request, key=f"{try_.order_id}:authorize:{try_.attempt}"
+                )
+            except RefusedError as refusal:
+                fact = Fact(
+                    Event.FAILED,
+                    _now(),
+                    Source.GATEWAY,
+                    attempt=try_.attempt,
+                    decline=Decline(refusal.code, refusal.message),
+                )
+                return await self._keep(try_.order_id, [fact])
+            except UnavailableError as error:
+                if not unsent:
+                    raise OutcomeUnknownError(f"{error}; an earlier try may have arrived") from None
+                activity.heartbeat(_UNSENT, info.attempt)
+                raise
+            return await self._keep(
+                try_.order_id,
+                learn(seen, source=Source.GATEWAY, at=_now(), attempt=try_.attempt),
+                seen,
+            )
+
+    @activity.defn
+    async def look_up_payment(self, ask: LookUpInput) -> Learnt:
+        """Ask the gateway how the payment stands: it is the truth."""
+        async with reported():
+            seen = await self._gateway.look_up(ask.order_id, ask.transaction_id, ask.since)
+            if seen is None:
+                return Learnt([])
+            facts = learn(seen, source=Source.LOOK_UP, at=_now(), attempt=ask.attempt)
+            return await self._keep(ask.order_id, facts, seen)
+
+    @activity.defn
+    async def capture_payment(self, ask: MoneyInput) -> Learnt:
+        """Take the held money."""
+        async with reported():
+            seen = await self._gateway.capture(
+                ask.transaction_id, ask.amount, key=f"{ask.order_id}:capture:{ask.number}"
+            )
+            return await self._answered(ask, seen)
+
+    @activity.defn
+    async def void_payment(self, ask: MoneyInput) -> Learnt:
+        """Release the held money."""
+        async with reported():
+            seen = await self._gateway.void(
+                ask.transaction_id, key=f"{ask.order_id}:void:{ask.number}"
+            )
+            return await self._answered(ask, seen)
+
+    @activity.defn
+    async def refund_payment(self, ask: MoneyInput) -> Learnt:
+        """Give captured money back."""
+        async with reported():
+            refund = await self._gateway.refund(
+                ask.transaction_id, ask.amount, key=f"{ask.order_id}:refund:{ask.number}"
+            )
+            fact = Fact(
+                Event.REFUNDED,
+                _now(),
+                Source.GATEWAY,
+                amount=refund.amount.minor,
+                reference=refund.refund_id,
+            )
+            return await self._keep(ask.order_id, [fact])
+
+    @activity.defn
+    async def release_payment(self, ask: MoneyInput) -> Learnt:
+        """Give back whatever the gateway holds or took in `transaction_id`, which the order has no
+        use for: its checkout is over, or another payment was taken for it."""
+        async with reported():
+            key = f"{ask.order_id}:release:{ask.transaction_id}"
+            seen = await self._gateway.look_up(ask.order_id, ask.transaction_id, _now())
+            if seen is None or seen.status not in (Status.AUTHORIZED, Status.CAPTURED):
+                return Learnt([], seen)
+            released: Fact
+            if seen.captured:
+                refund = await self._gateway.refund(
+                    ask.transaction_id, seen.amount.of(seen.captured), key=key
+                )
+                released = Fact(
+                    Event.REFUNDED,
+                    _now(),
+                    Source.GATEWAY,
+                    amount=refund.amount.minor,
+                    reference=refund.refund_id,
+                )
+            else:
+                await self._gateway.void(ask.transaction_id, key=key)
+                released = Fact(Event.VOIDED, _now(), Source.GATEWAY, reference=ask.transaction_id)
+            reason = f"{ask.transaction_id} came too late or twice: {released.event}"
+            facts = [Fact(Event.FLAGGED, _now(), Source.GATEWAY, reason=reason)]
+            payment = await self._records.find_payment(ask.order_id)
+            if payment is not None and payment.transaction_id in (None, ask.transaction_id):
+                seen_facts = learn(seen, source=Source.LOOK_UP, at=_now(), attempt=ask.attempt)
+                facts += [*seen_facts, released]
+            return await self._keep(ask.order_id, facts, seen)
+
+    @activity.defn
+    async def record_facts(self, told: LearnInput) -> None:
+        """Keep what the workflow has to tell."""
+        async with reported():
+            await self._records.append(told.order_id, told.facts)
+
+    async def _answered(self, ask: MoneyInput, seen: GatewayPayment) -> Learnt:
+        facts = learn(seen, source=Source.GATEWAY, at=_now(), attempt=ask.attempt)
+        return await self._keep(ask.order_id, facts, seen)
+
+    async def _keep(
+        self, order_id: str, facts: list[Fact], seen: GatewayPayment | None = None
+    ) -> Learnt:
+        await self._records.append(order_id, facts)
+        return Learnt(facts, seen)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,41 @@
+"""The API process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from app.api import callbacks, health, payments, problems
+from app.config import Settings
+from app.logs import configure
+from app.wiring import Parts, build
+
+DESCRIPTION = """\
+Takes an order's payment and sees it through: authorized, confirmed, captured, fulfilled, or the
+money given back. Errors are problem JSON (RFC 9457): what is wrong, where, and what to do.
+"""
+
+
+def create_app(parts: Parts | None = None) -> FastAPI:
+    """The API on `parts`, or on those that the environment describes."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if parts is not None:
+            app.state.parts = parts
+            yield
+            return
+        settings = Settings()
+        configure(settings.log_level)
+        # Lazy: with Temporal away the API still takes callbacks and says what is missing.
+        built = await build(settings, lazy_temporal=True)
+        app.state.parts = built
+        yield
+        await built.close()
+
+    app = FastAPI(title="Tillflow", version="1", description=DESCRIPTION, lifespan=lifespan)
+    problems.install(app)
+    app.include_router(callbacks.router)
+    app.include_router(payments.router)
+    app.include_router(health.router)
+    return app

@@ -1,0 +1,257 @@
+"""The storefront's door."""
+
+import hashlib
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Response
+from temporalio.service import RPCError
+
+from app.api.access import WithParts, require_key
+from app.api.body import ExactRoute
+from app.api.checkout import Checkout
+from app.api.problems import FieldError, Kind, ProblemError, documented, unavailable
+from app.api.schemas import InitiateRequest, PaymentStatus, PaymentView, secret_free
+from app.api.views import payment_status, payment_view
+from app.domain.facts import PaymentMethod
+from app.domain.gateway import RefusedError
+from app.domain.money import Money
+from app.domain.order import Capture, Order
+from app.domain.payment import CLOSED, IN_FLIGHT, MAY_TRY_AGAIN, Attempt, Payment, State
+from app.wiring import Parts
+from app.workflows.payment import AttemptInput
+
+MAX_ATTEMPTS = 5
+
+router = APIRouter(
+    prefix="/api/payment",
+    tags=["payments"],
+    route_class=ExactRoute,
+    dependencies=[Depends(require_key)],
+)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="Names one attempt: the same key gets the same answer.",
+    ),
+]
+OrderIdPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
+@router.post(
+    "/initiate",
+    summary="Pay for an order, or try again after a decline",
+    response_model=PaymentView,
+    responses={
+        202: {"model": PaymentView, "description": "Under way: look at `links.self`"},
+        **documented(
+            Kind.INVALID_REQUEST,
+            Kind.DECLINED,
+            Kind.REFUSED,
+            Kind.RAW_CARDS_OFF,
+            Kind.UNAUTHORIZED,
+            Kind.ORDER_MISMATCH,
+            Kind.ORDER_CLOSED,
+            Kind.TOO_MANY_ATTEMPTS,
+            Kind.KEY_REUSED,
+            Kind.UNAVAILABLE,
+        ),
+    },
+)
+async def initiate(
+    body: InitiateRequest, parts: WithParts, response: Response, key: IdempotencyKey = None
+) -> PaymentView:
+    """Safe to repeat: an order in flight or paid answers with the same payment. After a decline,
+    a new request is a new attempt on the same order."""
+    if body.credit_card is not None and not parts.settings.accept_raw_cards:
+        raise ProblemError(
+            Kind.RAW_CARDS_OFF,
+            "Have the gateway's own field or page turn the card into a token, and send it as "
+            "payment_method_token. Nothing was done.",
+        )
+    wanted = _order(body, parts)
+    order, payment = await parts.records.open_order(wanted)
+    _same_order(order, wanted)
+    fingerprint = f"{key} {_fingerprint(body)}" if key is not None else None
+    earlier = _attempt_with_key(payment, fingerprint)
+    if earlier is not None and earlier is not payment.attempt:
+        raise _not_paid(earlier)
+    if earlier is None or payment.state in IN_FLIGHT:
+        payment = await _pay(parts, order, payment, body, fingerprint)
+    return _answer(payment, response)
+
+
+@router.get(
+    "/{order_id}",
+    summary="How an order's payment stands, and all that happened",
+    responses=documented(Kind.INVALID_REQUEST, Kind.UNAUTHORIZED, Kind.NOT_FOUND, Kind.UNAVAILABLE),
+)
+async def read_payment(order_id: OrderIdPath, parts: WithParts) -> PaymentStatus:
+    """Reads our records; asks neither the gateway nor the workflow."""
+    payment = await _find(parts, order_id)
+    return payment_status(payment, await parts.records.facts(order_id))
+
+
+@router.post(
+    "/{order_id}/capture",
+    summary="Take the money that is held (orders with `capture: manual`)",
+    responses=documented(
+        Kind.INVALID_REQUEST,
+        Kind.UNAUTHORIZED,
+        Kind.NOT_FOUND,
+        Kind.NOT_CAPTURABLE,
+        Kind.UNAVAILABLE,
+    ),
+)
+async def capture(order_id: OrderIdPath, parts: WithParts) -> PaymentView:
+    """Safe to repeat: a captured payment answers as it is."""
+    payment = await _find(parts, order_id)
+    if not payment.captured:
+        if payment.state is not State.AUTHORIZED:
+            raise _not_capturable(payment)
+        try:
+            await Checkout(parts).capture(order_id)
+        except RPCError as error:
+            raise _not_capturable(payment) from error
+        payment = await _find(parts, order_id)
+        if not payment.captured:
+            raise _not_capturable(payment)
+    return payment_view(payment)
+
+
+async def _pay(
+    parts: Parts, order: Order, payment: Payment, body: InitiateRequest, key: str | None
+) -> Payment:
+    """Make the attempt that the request asks for, or join the one under way."""
+    if payment.attempts and payment.state not in IN_FLIGHT | MAY_TRY_AGAIN:
+        return payment
+    number = payment.next_attempt_number
+    if number > MAX_ATTEMPTS:
+        raise ProblemError(
+            Kind.TOO_MANY_ATTEMPTS,
+            f"{MAX_ATTEMPTS} attempts were made. Start again with a new order_id.",
+        )
+    token, method = "", PaymentMethod(body.payment_method)
+    if number not in payment.attempts:  # else the running attempt has its token already
+        token, method = await _token(parts, body)
+    await Checkout(parts).attempt(
+        order,
+        AttemptInput(
+            number=number,
+            token=token,
+            method=method,
+            return_url=str(body.return_url) if body.return_url is not None else None,
+            idempotency_key=key,
+        ),
+    )
+    return await _find(parts, order.order_id)
+
+
+async def _token(parts: Parts, body: InitiateRequest) -> tuple[str, PaymentMethod]:
+    if body.credit_card is None:
+        return body.payment_method_token or "", PaymentMethod(body.payment_method)
+    try:
+        token = await parts.gateway.create_token(body.credit_card.to_card())
+    except RefusedError as refusal:
+        raise ProblemError(
+            Kind.REFUSED,
+            f"{refusal.message} Ask the shopper for another card. Nothing was charged.",
+            [FieldError(location="credit_card", message=refusal.code)],
+            {"code": refusal.code, "retryable": True},
+        ) from None
+    method = PaymentMethod(body.payment_method, token.method.brand, token.method.last4)
+    return token.id, method
+
+
+def _answer(payment: Payment, response: Response) -> PaymentView:
+    attempt = payment.attempt
+    if payment.state in CLOSED:
+        raise ProblemError(
+            Kind.ORDER_CLOSED,
+            f"The payment is {payment.state}. Start again with a new order_id.",
+            extra={"payment": payment_view(payment).model_dump(mode="json")},
+        )
+    if payment.state in MAY_TRY_AGAIN and attempt is not None:
+        raise _not_paid(attempt)
+    if payment.state in IN_FLIGHT:
+        response.status_code = 202
+    return payment_view(payment)
+
+
+def _not_paid(attempt: Attempt) -> ProblemError:
+    """The problem that an attempt without money answers with."""
+    decline = attempt.decline
+    if attempt.state is State.FAILED and (
+        decline is None or decline.code in ("gateway_unavailable", "not_charged")
+    ):
+        return unavailable("The payment gateway is out of reach.")
+    code = decline.code if decline is not None else "declined"
+    message = decline.message if decline is not None else "The payment was declined."
+    retryable = decline is None or decline.retryable
+    kind = Kind.DECLINED if attempt.state is State.DECLINED else Kind.REFUSED
+    advice = "Another payment method may be tried." if retryable else "Use another card."
+    return ProblemError(
+        kind,
+        f"{message} {advice}",
+        extra={"code": code, "retryable": retryable, "attempt": attempt.number},
+    )
+
+
+def _order(body: InitiateRequest, parts: Parts) -> Order:
+    currency = body.currency or parts.settings.default_currency
+    amount = Money.from_decimal(body.amount, currency)
+    parts.gateway.check_amount(amount)
+    return Order(
+        order_id=body.order_id,
+        amount=amount,
+        capture=Capture(body.capture),
+        metadata=body.metadata,
+        customer_email=body.customer_email,
+    )
+
+
+def _same_order(known: Order, wanted: Order) -> None:
+    if known.amount != wanted.amount:
+        raise ProblemError(
+            Kind.ORDER_MISMATCH,
+            f"Order {known.order_id} is for {known.amount}, not {wanted.amount}. "
+            "Use a new order_id for another amount. Nothing was done.",
+        )
+
+
+def _fingerprint(body: InitiateRequest) -> str:
+    """Tells one request from another, with nothing of the card in it."""
+    told = secret_free(body)
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _attempt_with_key(payment: Payment, fingerprint: str | None) -> Attempt | None:
+    if fingerprint is None:
+        return None
+    key = fingerprint.split(" ")[0]
+    for attempt in payment.attempts.values():
+        known = attempt.idempotency_key
+        if known is not None and known.split(" ")[0] == key:
+            if known != fingerprint:
+                raise ProblemError(
+                    Kind.KEY_REUSED,
+                    "Send a new Idempotency-Key with a new request. Nothing was done.",
+                )
+            return attempt
+    return None
+
+
+def _not_capturable(payment: Payment) -> ProblemError:
+    return ProblemError(
+        Kind.NOT_CAPTURABLE, f"The payment is {payment.state}: no money is held to be taken."
+    )
+
+
+async def _find(parts: Parts, order_id: str) -> Payment:
+    payment = await parts.records.find_payment(order_id)
+    if payment is None:
+        raise ProblemError(Kind.NOT_FOUND, f"No order {order_id} was started here.")
+    return payment

@@ -1,0 +1,221 @@
+"""Errors as RFC 9457 problem JSON: what is wrong, where, and what to do. The only translation from
+errors to HTTP."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from app.domain.gateway import (
+    InvalidCallbackError,
+    OutcomeUnknownError,
+    RefusedError,
+    UnavailableError,
+)
+from app.domain.money import InvalidAmountError
+from app.domain.records import RecordsUnavailableError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+_log = structlog.get_logger()
+
+
+class Kind(Enum):
+    """Every kind of problem: its name in `type`, its status, its title."""
+
+    INVALID_REQUEST = ("invalid-request", 400, "The request is not valid")
+    DECLINED = ("payment-declined", 400, "The payment was declined")
+    REFUSED = ("payment-method-refused", 400, "The gateway cannot use this payment method")
+    RAW_CARDS_OFF = ("raw-cards-not-accepted", 400, "Send a payment method token, not a card")
+    INVALID_CALLBACK = ("invalid-callback", 400, "The callback is not valid")
+    UNAUTHORIZED = ("unauthorized", 401, "An API key is needed")
+    NOT_FOUND = ("not-found", 404, "There is nothing here")
+    METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "This address takes another method")
+    ORDER_MISMATCH = ("order-mismatch", 409, "The order exists with another amount or currency")
+    ORDER_CLOSED = ("order-closed", 409, "The order is over")
+    TOO_MANY_ATTEMPTS = ("too-many-attempts", 409, "The order was tried too often")
+    KEY_REUSED = ("idempotency-key-reused", 409, "The Idempotency-Key belongs to another request")
+    NOT_CAPTURABLE = ("not-capturable", 409, "There is nothing to capture")
+    UNAVAILABLE = ("service-unavailable", 503, "A part of the service is out of reach")
+    INTERNAL = ("internal-error", 500, "Something is wrong on our side")
+
+    @property
+    def type(self) -> str:
+        """The problem's `type`, a path on this server."""
+        return f"/problems/{self.value[0]}"
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.value[1]
+
+    @property
+    def title(self) -> str:
+        """The problem's `title`."""
+        return self.value[2]
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong in a request, and where. Never the value itself."""
+
+    location: str = Field(examples=["credit_card.number"])
+    message: str = Field(examples=["this is not a valid card number"])
+
+
+class Problem(BaseModel):
+    """A problem, as RFC 9457 describes it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] | None = None
+
+
+@dataclass
+class ProblemError(Exception):
+    """Ends a request with a problem. `extra` holds members of that kind of problem."""
+
+    kind: Kind
+    detail: str
+    errors: Sequence[FieldError] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def install(app: FastAPI) -> None:
+    """Have `app` answer every error with a problem."""
+
+    @app.exception_handler(ProblemError)
+    async def problem(_: Request, error: ProblemError) -> JSONResponse:
+        return answer(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Never the input: it may hold a card number.
+        errors = [
+            FieldError(location=_location(e["loc"]), message=_message(e)) for e in error.errors()
+        ]
+        detail = "Correct what `errors` names and send the request again. Nothing was done."
+        return answer(ProblemError(Kind.INVALID_REQUEST, detail, errors))
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        kinds = {404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED}
+        kind = kinds.get(error.status_code, Kind.INVALID_REQUEST)
+        made = answer(ProblemError(kind, "See /docs for the addresses and their methods."))
+        made.headers.update(error.headers or {})
+        return made
+
+    async def domain(_: Request, error: Exception) -> JSONResponse:
+        return answer(_from_domain(error))
+
+    for domain_error in (
+        RecordsUnavailableError,
+        UnavailableError,
+        OutcomeUnknownError,
+        RefusedError,
+        InvalidAmountError,
+        InvalidCallbackError,
+    ):
+        app.add_exception_handler(domain_error, domain)
+
+    @app.exception_handler(Exception)
+    async def defect(request: Request, error: Exception) -> JSONResponse:
+        _log.error("defect", path=request.url.path, error=type(error).__name__)
+        return answer(ProblemError(Kind.INTERNAL, "It is in our log. Ask again, then ask us."))
+
+
+def unavailable(part: str) -> ProblemError:
+    """Our fault: nothing was done; the same request may be sent again."""
+    return ProblemError(
+        Kind.UNAVAILABLE,
+        f"{part} Nothing was charged. Send the same request again in a few seconds.",
+    )
+
+
+def answer(error: ProblemError) -> JSONResponse:
+    """`error` as an HTTP answer."""
+    kind = error.kind
+    problem = Problem(
+        type=kind.type,
+        title=kind.title,
+        status=kind.status,
+        detail=error.detail,
+        errors=list(error.errors) or None,
+        **error.extra,
+    )
+    headers = {}
+    if kind is Kind.UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if kind is Kind.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(
+        problem.model_dump(mode="json", exclude_none=True),
+        kind.status,
+        headers=headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def documented(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` for `kinds`, with an example of each."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        response = responses.setdefault(
+            kind.status,
+            {"model": Problem, "description": "", "content": {MEDIA_TYPE: {"examples": {}}}},
+        )
+        name = kind.value[0]
+        response["description"] = " · ".join(filter(None, [response["description"], kind.title]))
+        response["content"][MEDIA_TYPE]["examples"][name] = {
+            "value": {
+                "type": kind.type,
+                "title": kind.title,
+                "status": kind.status,
+                "detail": "…",
+            }
+        }
+    return responses
+
+
+def _from_domain(error: Exception) -> ProblemError:
+    match error:
+        case RecordsUnavailableError():
+            return unavailable("The database is out of reach.")
+        case UnavailableError() | OutcomeUnknownError():
+            # Only the exchange of a card for a token runs here: no money moves in it.
+            return unavailable("The payment gateway is out of reach.")
+        case RefusedError():
+            return ProblemError(
+                Kind.REFUSED, error.message, extra={"code": error.code, "retryable": True}
+            )
+        case InvalidAmountError():
+            return ProblemError(
+                Kind.INVALID_REQUEST,
+                "Correct the amount and send the request again. Nothing was done.",
+                [FieldError(location="amount", message=str(error))],
+            )
+        case _:
+            return ProblemError(Kind.INVALID_CALLBACK, f"{error}. Nothing was stored.")
+
+
+def _location(parts: Sequence[Any]) -> str:
+    words = [str(part) for part in parts if part not in ("body", "path", "query", "header")]
+    # A field's name comes from the request too.
+    return re.sub(r"\d{6,}", "…", ".".join(words))[:100] or "body"
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    if error["type"] == "json_invalid":
+        return "this is not JSON"
+    return str(error["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,240 @@
+"""What storefronts send and what they are told."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    EmailStr,
+    Field,
+    SecretStr,
+    model_validator,
+)
+
+from app.domain.gateway import Card
+from app.domain.order import Capture
+
+_AMOUNT = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
+
+OrderId = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Yours: 1 to 64 letters, digits, `.`, `_` or `-`.",
+        examples=["order-12345"],
+    ),
+]
+
+
+def _exact_amount(value: object) -> object:
+    if isinstance(value, str) and _AMOUNT.fullmatch(value):
+        return Decimal(value)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool) and value >= 0:
+        return Decimal(value)
+    raise ValueError("this is not an amount such as 49.99")
+
+
+def _positive(value: Decimal) -> Decimal:
+    if value <= 0:
+        raise ValueError("the amount must be more than zero")
+    return value
+
+
+def _card_number(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("send the card number as a string")
+    digits = re.sub(r"[ -]", "", value)
+    if not re.fullmatch(r"[0-9]{12,19}", digits) or not _luhn(digits):
+        raise ValueError("this is not a valid card number")
+    return digits
+
+
+def _luhn(digits: str) -> bool:
+    doubled = [int(d) * (1 + i % 2) for i, d in enumerate(reversed(digits))]
+    return sum(n - 9 if n > 9 else n for n in doubled) % 10 == 0
+
+
+def _security_code(value: object) -> object:
+    if value is not None and not (isinstance(value, str) and re.fullmatch(r"[0-9]{3,4}", value)):
+        raise ValueError("this is not a security code of three or four digits")
+    return value
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,4}", str(value)):
+        raise ValueError("this is not a number")
+    return int(str(value))
+
+
+def _full_year(year: int) -> int:
+    if year < 100:
+        year += 2000
+    if not 2000 <= year <= 2099:
+        raise ValueError("this is not a year such as 30 or 2030")
+    return year
+
+
+class CreditCard(BaseModel):
+    """A raw card. It is exchanged for a token at once and kept nowhere."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    number: Annotated[SecretStr, BeforeValidator(_card_number)] = Field(
+        examples=["4111 1111 1111 1111"], description="With or without spaces and dashes."
+    )
+    expiry_month: Annotated[int, Field(ge=1, le=12), BeforeValidator(_number)] = Field(
+        examples=["12"], json_schema_extra={"type": ["string", "integer"]}
+    )
+    expiry_year: Annotated[int, AfterValidator(_full_year), BeforeValidator(_number)] = Field(
+        examples=["30"],
+        json_schema_extra={"type": ["string", "integer"]},
+        description="Two or four digits.",
+    )
+    cvv: Annotated[SecretStr | None, BeforeValidator(_security_code)] = Field(
+        default=None, examples=["123"]
+    )
+
+    @model_validator(mode="after")
+    def _not_expired(self) -> "CreditCard":
+        now = datetime.now(UTC)
+        if (self.expiry_year, self.expiry_month) < (now.year, now.month):
+            raise ValueError("the card has expired: ask for another one")
+        return self
+
+    def to_card(self) -> Card:
+        """As the gateway takes it."""
+        return Card(
+            number=self.number.get_secret_value(),
+            expiry_month=self.expiry_month,
+            expiry_year=self.expiry_year,
+            security_code=self.cvv.get_secret_value() if self.cvv is not None else None,
+        )
+
+
+class InitiateRequest(BaseModel):
+    """Start a checkout, or try again after a decline. Send `payment_method_token` (the gateway's
+    own field or page made it from the card) or, where it is switched on, `credit_card`."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    order_id: OrderId
+    payment_method: Literal["credit_card", "debit_card"] = Field(examples=["credit_card"])
+    amount: Annotated[Decimal, BeforeValidator(_exact_amount), AfterValidator(_positive)] = Field(
+        description="In major units, number or string.", examples=[49.99]
+    )
+    currency: (
+        Annotated[str, Field(pattern=r"^[a-z]{3}$"), BeforeValidator(lambda v: str(v).lower())]
+        | None
+    ) = Field(default=None, description="ISO 4217; the shop's own if missing.", examples=["usd"])
+    credit_card: CreditCard | None = Field(
+        default=None, validation_alias=AliasChoices("credit_card", "debit_card")
+    )
+    payment_method_token: str | None = Field(
+        default=None, pattern=r"^[A-Za-z]{2,}_[A-Za-z0-9_]{3,200}$", examples=["pm_card_visa"]
+    )
+    return_url: AnyHttpUrl | None = Field(
+        default=None, description="Where the shopper comes back to after authenticating."
+    )
+    capture: Capture = Field(
+        default=Capture.AUTOMATIC, description="`manual`: held until you ask to capture."
+    )
+    metadata: dict[
+        Annotated[str, Field(min_length=1, max_length=40)], Annotated[str, Field(max_length=500)]
+    ] = Field(
+        default_factory=dict,
+        max_length=50,
+        description="`sku` and `quantity` name the article to reserve.",
+    )
+    customer_email: EmailStr | None = Field(default=None, description="For the receipt.")
+
+    @model_validator(mode="after")
+    def _one_way_to_pay(self) -> "InitiateRequest":
+        if (self.credit_card is None) == (self.payment_method_token is None):
+            raise ValueError("send either payment_method_token or credit_card")
+        return self
+
+
+class MethodView(BaseModel):
+    """How the shopper pays, as far as it may be shown."""
+
+    type: str = Field(examples=["credit_card"])
+    brand: str | None = Field(default=None, examples=["visa"])
+    last4: str | None = Field(default=None, examples=["1111"])
+
+
+class NextActionView(BaseModel):
+    """What the shopper must do: be sent to `url`, or be shown the gateway's own dialog with
+    `client_secret`."""
+
+    type: str = Field(examples=["redirect"])
+    url: str | None = None
+    client_secret: str | None = None
+
+
+class Links(BaseModel):
+    """Where to look next."""
+
+    self: str = Field(examples=["/api/payment/order-12345"])
+
+
+class PaymentView(BaseModel):
+    """Payment confirmation details. Amounts are decimal strings in major units."""
+
+    order_id: str = Field(examples=["order-12345"])
+    payment_id: str = Field(examples=["pay_5f0c3b0e9a7d4c1b8e6f2a13"])
+    status: str = Field(examples=["authorized"])
+    order_status: str = Field(examples=["open"])
+    amount: str = Field(examples=["49.99"])
+    currency: str = Field(examples=["usd"])
+    transaction_id: str | None = Field(examples=["pi_3QJ8"])
+    payment_method: MethodView | None
+    next_action: NextActionView | None
+    links: Links
+
+
+class AttemptView(BaseModel):
+    """One try at the payment."""
+
+    number: int
+    status: str
+    payment_method: MethodView | None
+    transaction_id: str | None
+    decline_code: str | None
+
+
+class TimelineRow(BaseModel):
+    """One thing that happened."""
+
+    at: datetime
+    event: str = Field(examples=["authorized"])
+    source: str = Field(examples=["gateway"])
+    summary: str = Field(examples=["49.99 USD is held on visa ending 1111"])
+
+
+class PaymentStatus(PaymentView):
+    """All there is to know of an order's payment."""
+
+    authorized: str = Field(examples=["49.99"])
+    captured: str = Field(examples=["49.99"])
+    refunded: str = Field(examples=["0.00"])
+    needs_attention: list[str]
+    attempts: list[AttemptView]
+    timeline: list[TimelineRow]
+
+
+class Received(BaseModel):
+    """The callback is stored for good, or is none of our business."""
+
+    received: Literal[True] = True
+
+
+def secret_free(model: BaseModel) -> dict[str, Any]:
+    """For a fingerprint: what the request asks, without the card."""
+    return model.model_dump(mode="json", exclude={"credit_card", "customer_email"})

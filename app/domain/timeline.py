@@ -1,0 +1,50 @@
+"""A fact as a sentence."""
+
+from app.domain.facts import Event, Fact
+from app.domain.money import Money
+
+_SOURCE = {"callback": "by the gateway's callback", "look_up": "by asking the gateway"}
+
+
+def describe(fact: Fact, amount: Money) -> str:
+    """What happened, in words. `amount` is the order's."""
+    sum_ = amount.of(fact.amount) if fact.amount is not None else amount
+    step = (fact.step or "").replace("_", " ")
+    match fact.event:
+        case Event.INITIATED:
+            return f"checkout of {sum_} started"
+        case Event.ATTEMPTED:
+            return f"attempt {fact.attempt} with {fact.method or 'a payment method'}"
+        case Event.OUTCOME_UNKNOWN:
+            return "the gateway did not answer: it will be asked what became of it"
+        case Event.ACTION_REQUIRED:
+            return "the shopper must authenticate"
+        case Event.PROCESSING:
+            return "the bank is processing the payment"
+        case Event.FAILED | Event.DECLINED:
+            why = fact.decline.code if fact.decline is not None else "no reason given"
+            return f"attempt {fact.attempt} {fact.event}: {why}; nothing was charged"
+        case Event.EXPIRED:
+            return "the checkout ran out of time"
+        case Event.AUTHORIZED:
+            return f"{sum_} is held on {fact.method or 'the payment method'}"
+        case Event.CONFIRMED:
+            return f"confirmed {_SOURCE.get(fact.source, fact.source)}"
+        case Event.VOIDED:
+            return "the hold was released"
+        case Event.CAPTURED:
+            return f"paid: {sum_} was captured"
+        case Event.REFUNDED:
+            return f"{sum_} was refunded"
+        case Event.STEP_DONE:
+            return f"{step}: {fact.reference or 'done'}"
+        case Event.STEP_REFUSED:
+            return f"{step} was refused: {fact.reason}"
+        case Event.STEP_UNDONE:
+            return f"{step} was undone"
+        case Event.CANCELED:
+            return f"order canceled: {fact.reason or 'no payment came'}"
+        case Event.FULFILLED:
+            return "order fulfilled"
+        case Event.FLAGGED:
+            return f"needs attention: {fact.reason}"

@@ -1,0 +1,97 @@
+"""The table of contents: which part does which work. Stand-ins are injected here, nowhere else."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from app.activities.callbacks import CallbackActivities
+from app.activities.fulfilment import fulfilment_activities
+from app.activities.payment import PaymentActivities
+from app.config import Settings
+from app.db.engine import create_engine
+from app.db.records import PostgresRecords
+from app.domain.fulfilment import FulfilmentStep
+from app.domain.gateway import Gateway
+from app.domain.records import Records
+from app.fulfilment.reserve_stock import ReserveStock
+from app.fulfilment.send_receipt import MailServer, SendReceipt
+from app.fulfilment.ship_order import ShipOrder
+from app.gateways.generic import GenericCallbacks
+from app.gateways.stripe import StripeGateway
+from app.temporal.client import connect
+from app.temporal.delivery import CallbackDelivery
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything a process works with."""
+
+    settings: Settings
+    gateway: Gateway
+    generic_callbacks: GenericCallbacks
+    steps: tuple[FulfilmentStep, ...]
+    records: Records
+    temporal: Client
+    delivery: CallbackDelivery
+    close: Callable[[], Awaitable[None]]
+
+    def activities(self) -> list[Callable[..., Any]]:
+        """What the worker runs."""
+        payment = PaymentActivities(self.gateway, self.records)
+        callbacks = CallbackActivities(self.records, self.delivery.deliver)
+        return [
+            payment.authorize_payment,
+            payment.look_up_payment,
+            payment.capture_payment,
+            payment.void_payment,
+            payment.refund_payment,
+            payment.release_payment,
+            payment.record_facts,
+            callbacks.deliver_callbacks,
+            *fulfilment_activities(self.steps, self.records),
+        ]
+
+
+def build_gateway(settings: Settings) -> Gateway:
+    """The gateway that takes the payments."""
+    return StripeGateway(
+        api_key=settings.stripe_api_key.get_secret_value(),
+        api_base=settings.stripe_api_base,
+        webhook_secret=settings.stripe_webhook_secret.get_secret_value(),
+        timeout_seconds=settings.gateway_timeout_seconds,
+    )
+
+
+def build_steps(settings: Settings, engine: AsyncEngine) -> tuple[FulfilmentStep, ...]:
+    """The fulfilment plan, in order."""
+    password = settings.smtp_password
+    server = MailServer(
+        settings.smtp_host,
+        settings.smtp_port,
+        settings.mail_from,
+        settings.smtp_username,
+        password.get_secret_value() if password is not None else None,
+        settings.smtp_tls,
+    )
+    return (ReserveStock(engine), ShipOrder(engine), SendReceipt(engine, server))
+
+
+async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
+    """All parts from `settings`. With `lazy_temporal` it does not wait for Temporal."""
+    engine = create_engine(settings.database_url.get_secret_value())
+    gateway = build_gateway(settings)
+    records = PostgresRecords(engine, gateway.name)
+    temporal = await connect(settings, lazy=lazy_temporal)
+    return Parts(
+        settings=settings,
+        gateway=gateway,
+        generic_callbacks=GenericCallbacks(settings.callback_secret.get_secret_value()),
+        steps=build_steps(settings, engine),
+        records=records,
+        temporal=temporal,
+        delivery=CallbackDelivery(temporal, records, settings.task_queue),
+        close=engine.dispose,
+    )

@@ -1,0 +1,156 @@
+"""The parts that tests stand on, all real: each starts when the first test asks for it.
+
+One PostgreSQL, one Temporal and one sandbox gateway serve the whole run. A test gets an empty,
+migrated database of its own; in Temporal and the sandbox it keeps apart by its order ids.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from app.db.engine import create_engine
+from app.db.migrate import migrate
+from app.db.records import PostgresRecords
+from app.embedded.ports import free_port
+from app.embedded.postgres import PostgresPart
+from app.embedded.supervisor import Supervisor
+from app.embedded.temporal import TemporalPart
+from app.gateways.stripe import StripeGateway
+from tests.sandbox.program import KEY, SECRET, Receiver, Sandbox
+
+
+@pytest.fixture(scope="session")
+def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data and logs of the servers of this run."""
+    return tmp_path_factory.mktemp("stack")
+
+
+@pytest.fixture(scope="session")
+async def supervisor(stack_folder: Path) -> AsyncIterator[Supervisor]:
+    """Starts servers, and stops them all after the last test."""
+    async with Supervisor(stack_folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def postgres_url(supervisor: Supervisor, stack_folder: Path) -> str:
+    """A PostgreSQL server, by the URL of a database that holds nothing."""
+    postgres = PostgresPart(stack_folder, free_port())
+    await supervisor.start(postgres)
+    return postgres.url
+
+
+@pytest.fixture(scope="session")
+async def template_url(postgres_url: str) -> str:
+    """A migrated database without a row. Only to be copied."""
+    url = _database(postgres_url, "template_of_tests")
+    await _execute(postgres_url, "CREATE DATABASE {}", url)
+    await asyncio.to_thread(migrate, url)
+    return url
+
+
+@asynccontextmanager
+async def fresh_database(template_url: str) -> AsyncIterator[str]:
+    """A migrated database of one's own, dropped in the end."""
+    url = _database(template_url, f"test_{uuid4().hex}")
+    maintenance = _database(template_url, "postgres")
+    await _execute(maintenance, "CREATE DATABASE {} TEMPLATE {}", url, template_url)
+    try:
+        yield url
+    finally:
+        await _execute(maintenance, "DROP DATABASE {} WITH (FORCE)", url)
+
+
+@pytest.fixture
+async def database_url(template_url: str) -> AsyncIterator[str]:
+    """A migrated database for one test."""
+    async with fresh_database(template_url) as url:
+        yield url
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(database_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def records(engine: AsyncEngine) -> PostgresRecords:
+    return PostgresRecords(engine, gateway="stripe")
+
+
+@pytest.fixture(scope="session")
+async def temporal_address(supervisor: Supervisor, stack_folder: Path) -> str:
+    """A Temporal server on which a test can move a workflow's clock."""
+    temporal = TemporalPart(stack_folder, free_port(), free_port(), time_skipping=True)
+    await supervisor.start(temporal)
+    return temporal.address
+
+
+@pytest.fixture(scope="session")
+async def temporal_client(temporal_address: str) -> Client:
+    return await Client.connect(temporal_address)
+
+
+@pytest.fixture(scope="session")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where every sandbox of this run writes its exchanges."""
+    return tmp_path_factory.mktemp("sandbox") / "exchanges.jsonl"
+
+
+@pytest.fixture(scope="session")
+async def sandbox(tmp_path_factory: pytest.TempPathFactory, record: Path) -> AsyncIterator[Sandbox]:
+    """A running sandbox shared by the whole run: its clock and deliveries are left alone."""
+    program = Sandbox(tmp_path_factory.mktemp("shared"), record)
+    await program.start()
+    yield program
+    await program.close()
+
+
+@pytest.fixture
+async def own_sandbox(tmp_path: Path, record: Path, receiver: Receiver) -> AsyncIterator[Sandbox]:
+    """A running sandbox for one test, sending its events to `receiver`."""
+    program = Sandbox(tmp_path, record, webhook_url=receiver.url)
+    await program.start()
+    yield program
+    await program.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """An endpoint that takes what a gateway sends."""
+    endpoint = Receiver()
+    yield endpoint
+    endpoint.close()
+
+
+@pytest.fixture(scope="session")
+async def stripe_gateway(sandbox: Sandbox) -> AsyncIterator[StripeGateway]:
+    """The Stripe adapter on the shared sandbox."""
+    gateway = StripeGateway(
+        api_key=KEY, api_base=sandbox.url, webhook_secret=SECRET, timeout_seconds=5
+    )
+    yield gateway
+    await gateway.close()
+
+
+def _database(url: str, name: str) -> str:
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+async def _execute(url: str, statement: str, *databases: str) -> None:
+    """Run a statement on the database at `url`; `databases` are named in it by their URLs."""
+    names = [sql.Identifier(make_url(database).database or "") for database in databases]
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    async with await psycopg.AsyncConnection.connect(plain, autocommit=True) as connection:
+        await connection.execute(sql.SQL(statement).format(*names))
