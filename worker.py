@@ -1,7 +1,9 @@
 """The Temporal worker: takes parts from wiring, registers them, runs until told to stop."""
 
 import asyncio
+import os
 import signal
+import sys
 from datetime import timedelta
 
 import structlog
@@ -47,6 +49,10 @@ def main() -> None:
     settings = Settings()
     configure(settings.log_level)
     asyncio.run(run(settings))
+    # Everything is closed. Temporal's own threads may still be about, and would abort a Python that
+    # is shutting down around them.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ The order's metadata names the article: `sku`, and `quantity` (1 if missing). An
 `sku` has nothing to reserve.
 """
 
+import re
+
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,7 +16,7 @@ from app.db.tables import ReservationRow, StockRow
 from app.domain.fulfilment import Phase, StepPlan, StepRefusedError
 from app.domain.order import Order
 
-_MAX_QUANTITY = 1_000_000
+_QUANTITY = re.compile(r"[1-9][0-9]{0,5}")
 
 
 class ReserveStock:
@@ -31,29 +33,32 @@ class ReserveStock:
             return "nothing to reserve"
         sku, quantity = wanted
         async with transaction(self._engine) as session:
-            known = await session.get(ReservationRow, order.order_id)
-            if known is None:
-                new = await session.exec(
-                    insert(ReservationRow)
-                    .values(order_id=order.order_id, sku=sku, quantity=quantity)
-                    .on_conflict_do_nothing()
-                    .returning(col(ReservationRow.order_id))
-                )
-                if new.first() is not None:
-                    taken = await session.exec(
-                        update(StockRow)
-                        .where(col(StockRow.sku) == sku, col(StockRow.available) >= quantity)
-                        .values(available=col(StockRow.available) - quantity)
-                        .returning(col(StockRow.available))
-                    )
-                    if taken.first() is None:
-                        raise StepRefusedError(f"out of stock: {quantity} x {sku}")
-            elif known.released_at is not None:
-                raise StepRefusedError("the reservation was already released")
+            new = await session.exec(
+                insert(ReservationRow)
+                .values(order_id=order.order_id, sku=sku, quantity=quantity)
+                .on_conflict_do_nothing()
+                .returning(col(ReservationRow.order_id))
+            )
+            if new.first() is None:
+                known = await session.get_one(ReservationRow, order.order_id)
+                if known.released_at is not None:
+                    raise StepRefusedError("the reservation was already released")
+                return f"{quantity} x {sku}"
+            taken = await session.exec(
+                update(StockRow)
+                .where(col(StockRow.sku) == sku, col(StockRow.available) >= quantity)
+                .values(available=col(StockRow.available) - quantity)
+                .returning(col(StockRow.available))
+            )
+            if taken.first() is None:
+                raise StepRefusedError(f"out of stock: {quantity} x {sku}")
         return f"{quantity} x {sku}"
 
     async def undo(self, order: Order) -> None:
-        wanted = _wanted(order)
+        try:
+            wanted = _wanted(order)
+        except StepRefusedError:
+            return  # `run` refused it as well
         if wanted is None:
             return
         sku, quantity = wanted
@@ -98,6 +103,6 @@ def _wanted(order: Order) -> tuple[str, int] | None:
     if sku is None:
         return None
     quantity = order.metadata.get("quantity", "1")
-    if not quantity.isascii() or not quantity.isdigit() or not 1 <= int(quantity) <= _MAX_QUANTITY:
+    if _QUANTITY.fullmatch(quantity) is None:
         raise StepRefusedError(f"quantity {quantity!r} is not a number of articles")
     return sku, int(quantity)

@@ -1,16 +1,18 @@
 """Mail the shopper a receipt, and a withdrawal of it if the order is undone after all."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import EmailMessage
 
 import aiosmtplib
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import col, update
 
 from app.db.engine import transaction
 from app.db.tables import ReceiptRow
-from app.domain.fulfilment import Phase, StepPlan, StepRefusedError
+from app.domain.fulfilment import Phase, StepPlan, StepRefusedError, StepUnavailableError
 from app.domain.order import Order
 
 
@@ -27,7 +29,7 @@ class MailServer:
 
 
 class SendReceipt:
-    """One receipt an order. SMTP cannot promise exactly once: a crash between sending and noting it
+    """One receipt an order. A withdrawn one stays as a row, so that a late `run` finds it. SMTP cannot promise exactly once: a crash between sending and noting it
     sends the mail again, under the same Message-ID."""
 
     plan = StepPlan("send_receipt", Phase.AFTER_CAPTURE, essential=False)
@@ -42,6 +44,8 @@ class SendReceipt:
         message_id = self._message_id(order, "receipt")
         async with transaction(self._engine) as session:
             sent = await session.get(ReceiptRow, order.order_id)
+        if sent is not None and sent.withdrawn_at is not None:
+            raise StepRefusedError("the receipt was already withdrawn")
         if sent is None:
             await self._send(
                 order,
@@ -58,9 +62,20 @@ class SendReceipt:
         return message_id
 
     async def undo(self, order: Order) -> None:
+        if order.customer_email is None:
+            return
+        message_id = self._message_id(order, "receipt")
         async with transaction(self._engine) as session:
-            sent = await session.get(ReceiptRow, order.order_id)
-        if sent is None or sent.withdrawn_at is not None:
+            never_sent = await session.exec(
+                insert(ReceiptRow)
+                .values(order_id=order.order_id, message_id=message_id, withdrawn_at=func.now())
+                .on_conflict_do_nothing()
+                .returning(col(ReceiptRow.order_id))
+            )
+            if never_sent.first() is not None:
+                return
+            sent = await session.get_one(ReceiptRow, order.order_id)
+        if sent.withdrawn_at is not None:
             return
         await self._send(
             order,
@@ -70,8 +85,11 @@ class SendReceipt:
             "you. Please disregard the receipt.\n",
         )
         async with transaction(self._engine) as session:
-            receipt = await session.get_one(ReceiptRow, order.order_id)
-            receipt.withdrawn_at = func.now()  # type: ignore[assignment]
+            await session.exec(
+                update(ReceiptRow)
+                .where(col(ReceiptRow.order_id) == order.order_id)
+                .values(withdrawn_at=func.now())
+            )
 
     def _message_id(self, order: Order, kind: str) -> str:
         return f"<{kind}.{order.order_id}@{self._server.sender.rpartition('@')[2]}>"
@@ -81,6 +99,7 @@ class SendReceipt:
         message["From"] = self._server.sender
         message["To"] = order.customer_email
         message["Subject"] = subject
+        message["Date"] = datetime.now(UTC)
         message["Message-ID"] = message_id
         message.set_content(text)
         try:
@@ -93,9 +112,17 @@ class SendReceipt:
                 use_tls=self._server.tls,
                 timeout=10,
             )
-        except aiosmtplib.SMTPRecipientsRefused as error:
-            raise StepRefusedError("the mail server refused the shopper's address") from error
-        except aiosmtplib.SMTPResponseException as error:
-            if 500 <= error.code < 600:
-                raise StepRefusedError(f"the mail server refused: SMTP {error.code}") from error
-            raise
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise _translated(error) from None  # the cause may hold the shopper's address
+
+
+def _translated(error: Exception) -> Exception:
+    """SMTP: 5xx is for good, 4xx and silence are for now."""
+    code = getattr(error, "code", None)
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        code = error.recipients[0].code
+    if code is None:
+        return StepUnavailableError(f"the mail server cannot be reached: {type(error).__name__}")
+    if 500 <= code < 600:
+        return StepRefusedError(f"the mail server refused the mail: SMTP {code}")
+    return StepUnavailableError(f"the mail server did not take the mail: SMTP {code}")

@@ -3,6 +3,7 @@
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import col
 
 from app.db.engine import transaction
 from app.db.tables import ShipmentRow
@@ -34,6 +35,8 @@ class ShipOrder:
                 insert(ShipmentRow)
                 .values(order_id=order.order_id, canceled_at=func.now())
                 .on_conflict_do_update(
-                    index_elements=["order_id"], set_={"canceled_at": func.now()}
+                    index_elements=["order_id"],
+                    set_={"canceled_at": func.now()},
+                    where=col(ShipmentRow.canceled_at).is_(None),
                 )
             )

@@ -1,5 +1,7 @@
 """Whatever happened, however often and in whatever order we learnt it."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,9 +27,9 @@ FORWARD = _reachable()
 
 
 def _went_backwards(before: Payment, after: Payment) -> bool:
-    if max(after.attempts, default=0) > max(before.attempts, default=0):
-        if {before.state, after.state} <= {*BEFORE_MONEY}:
-            return False  # a new attempt starts anew
+    new_attempt = max(after.attempts, default=0) > max(before.attempts, default=0)
+    if new_attempt and {before.state, after.state} <= {*BEFORE_MONEY}:
+        return False
     return after.state not in FORWARD[before.state]
 
 
@@ -36,7 +38,7 @@ def _steps(facts: list[Fact]) -> list[tuple[Payment, Payment]]:
     told = [payment()]
     for fact in facts:
         told.append(apply(told[-1], fact))
-    return list(zip(told, told[1:], strict=False))
+    return list(pairwise(told))
 
 
 def test_the_table_leads_out_of_every_state_but_never_in_a_circle() -> None:

@@ -70,14 +70,17 @@ def test_money_is_never_negative() -> None:
 
 @pytest.mark.parametrize(
     ("currency", "places"),
-    [("usd", 2), ("eur", 2), ("jpy", 0), ("isk", 0), ("ugx", 0), ("mga", 2), ("huf", 2)]
-    + [("bhd", 3), ("iqd", 3), ("clp", 0), ("xpf", 0), ("twd", 2)],
+    [
+        *[(currency, 0) for currency in "jpy isk ugx clp xpf krw vnd".split()],
+        *[(currency, 2) for currency in "usd eur gbp mga huf twd mru".split()],
+        *[(currency, 3) for currency in "bhd iqd jod kwd lyd omr tnd".split()],
+    ],
 )
 def test_decimal_places_are_those_of_iso_4217(currency: str, places: int) -> None:
     assert exponent(currency) == places
 
 
-@given(st.integers(0, 10**18 - 1), CURRENCIES)
+@given(st.integers(0, 10**15 - 1), CURRENCIES)
 def test_there_and_back_changes_nothing(minor: int, currency: str) -> None:
     money = Money(minor, currency)
     written = str(money.to_decimal())
