@@ -37,7 +37,6 @@ class Settings(BaseSettings):
     # The doors.
     api_host: str = "127.0.0.1"
     api_port: int = 8700
-    public_url: str = "http://127.0.0.1:8700"
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(min_length=1)
     callback_secret: SecretStr  # Standard Webhooks: whsec_ + base64
     # Raw card numbers put the whole API in PCI DSS scope (SAQ D), so they are off unless asked for.

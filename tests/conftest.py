@@ -5,9 +5,11 @@ migrated database of its own; in Temporal and the sandbox it keeps apart by its 
 """
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -17,6 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from app.config import Settings
 from app.db.engine import create_engine
 from app.db.migrate import migrate
 from app.db.records import PostgresRecords
@@ -26,6 +29,19 @@ from app.embedded.supervisor import Supervisor
 from app.embedded.temporal import TemporalPart
 from app.gateways.stripe import StripeGateway
 from tests.sandbox.program import KEY, SECRET, Receiver, Sandbox
+
+
+def settings_with(**known: Any) -> Settings:
+    """Settings of which only what is `known` matters."""
+    needed = {
+        "database_url": "postgresql+psycopg://nowhere",
+        "temporal_address": "nowhere:7233",
+        "stripe_api_key": KEY,
+        "stripe_webhook_secret": SECRET,
+        "api_keys": "key-of-the-tests",
+        "callback_secret": "whsec_" + b64encode(b"callback secret of the tests").decode(),
+    }
+    return Settings(**{**needed, **known})
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 EVERYTHING = ROOT / "requirements.lock"
 PRODUCTION = ROOT / "requirements-production.lock"
 _EXTRAS = {EVERYTHING: ("dev", "embedded"), PRODUCTION: ()}
+_PIN = r"^([a-z0-9.-]+)==(\S+)"
 _NETWORK = ("Failed to fetch", "error sending request", "Request failed", "network was disabled")
 
 
@@ -28,7 +29,7 @@ class LockError(Exception):
 
 def pins(text: str) -> dict[str, str]:
     """The version that a lock file pins each package to."""
-    return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text, re.MULTILINE))
+    return dict(re.findall(_PIN, text, re.MULTILINE))
 
 
 def faults(text: str) -> list[str]:
@@ -39,7 +40,7 @@ def faults(text: str) -> list[str]:
         for entry in entries
         for fault, found in (
             ("an option or an address", entry.startswith("-") or "://" in entry),
-            ("not pinned", "==" not in entry),
+            ("not pinned", re.match(_PIN, entry) is None),
             ("no hash", "--hash=sha256:" not in entry),
         )
         if found

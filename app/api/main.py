@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from app.api import callbacks, health, payments, problems
 from app.config import Settings
@@ -33,7 +34,10 @@ def create_app(parts: Parts | None = None) -> FastAPI:
         yield
         await built.close()
 
-    app = FastAPI(title="Tillflow", version="1", description=DESCRIPTION, lifespan=lifespan)
+    # "Offline": the documentation page brings its own scripts and asks no other server for them.
+    app = FastAPIOffline(
+        title="Tillflow", version="1", description=DESCRIPTION, lifespan=lifespan, redoc_url=None
+    )
     problems.install(app)
     app.include_router(callbacks.router)
     app.include_router(payments.router)

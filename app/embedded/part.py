@@ -21,7 +21,6 @@ _WITHHELD_PREFIXES = (
     "HTTPS_PROXY",
     "HTTP_PROXY",
     "PG",
-    "PUBLIC_URL",
     "SMTP_",
     "STRIPE_",
     "TASK_QUEUE",

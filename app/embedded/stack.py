@@ -82,7 +82,6 @@ class Stack:
             "API_KEYS": DEVELOPMENT_API_KEY,
             "API_HOST": HOST,
             "API_PORT": str(self.ports.api),
-            "PUBLIC_URL": self.api_url,
             # The cards reach the sandbox only.
             "ACCEPT_RAW_CARDS": "true",
             "SMTP_HOST": HOST,

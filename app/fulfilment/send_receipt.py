@@ -29,8 +29,11 @@ class MailServer:
 
 
 class SendReceipt:
-    """One receipt an order. A withdrawn one stays as a row, so that a late `run` finds it. SMTP cannot promise exactly once: a crash between sending and noting it
-    sends the mail again, under the same Message-ID."""
+    """One receipt an order. A withdrawn one stays as a row, so that a late `run` finds it.
+
+    SMTP cannot promise exactly once: a crash between sending and noting it sends the mail again,
+    under the same Message-ID.
+    """
 
     plan = StepPlan("send_receipt", Phase.AFTER_CAPTURE, essential=False)
 

@@ -1,0 +1,77 @@
+"""The database goes away, and comes back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.db.engine import create_engine
+from app.db.migrate import migrate
+from app.db.records import PostgresRecords
+from app.domain.facts import Event, Fact, Source
+from app.domain.order import Order
+from app.domain.records import RecordsUnavailableError
+from app.embedded.ports import free_port
+from app.embedded.postgres import PostgresPart
+from app.embedded.supervisor import Supervisor
+from tests.db.test_inbox import EVENTS, NOON
+
+EXPIRED = Fact(Event.EXPIRED, NOON, Source.WORKFLOW)
+
+
+@pytest.fixture
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("own")
+
+
+@pytest.fixture
+async def own_server(own_folder: Path) -> AsyncIterator[Supervisor]:
+    async with Supervisor(own_folder) as supervisor:
+        yield supervisor
+
+
+async def test_nothing_is_lost_and_every_call_says_so(
+    own_server: Supervisor, own_folder: Path, order: Order
+) -> None:
+    postgres = PostgresPart(own_folder, free_port())
+    await own_server.start(postgres)
+    await asyncio.to_thread(migrate, postgres.url)
+    engine = create_engine(postgres.url)
+    records = PostgresRecords(engine, "stripe")
+    await records.open_order(order)
+
+    await own_server.kill("postgres")
+    for call in (
+        lambda: records.open_order(order),
+        lambda: records.find_order("order-1"),
+        lambda: records.find_payment("order-1"),
+        lambda: records.facts("order-1"),
+        lambda: records.append("order-1", [EXPIRED]),
+        lambda: records.store_callback(EVENTS[0]),
+        lambda: records.waiting_callbacks(10),
+        lambda: records.callback_delivered(EVENTS[0], "signalled"),
+    ):
+        with pytest.raises(RecordsUnavailableError) as failure:
+            await call()
+        told = f"{failure.value!r} {failure.value.__cause__!r} {failure.value.__cause__}"
+        assert "order-1" not in told
+        assert "shopper@example.com" not in told
+
+    await own_server.revive("postgres")
+    assert await records.find_order("order-1") == order
+    assert len(await records.facts("order-1")) == 1
+    await engine.dispose()
+
+
+async def test_who_waits_too_long_for_another_writer_is_told_to_try_again(
+    records: PostgresRecords, connection: AsyncConnection, order: Order
+) -> None:
+    await records.open_order(order)
+    await connection.execute(text("SELECT 1 FROM orders FOR UPDATE"))
+    with pytest.raises(RecordsUnavailableError):
+        await records.append("order-1", [EXPIRED])
+    await connection.rollback()
+    assert len(await records.facts("order-1")) == 1

@@ -1,0 +1,106 @@
+"""A card's number and code are in no error, no log line and no output, whatever goes wrong."""
+
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from app.domain.gateway import AuthorizeRequest, Card, Gateway, GatewayError
+from app.domain.money import Money
+from tests.gateways.subject import Subject
+from tests.sandbox.program import KEY, REPO, SECRET, Sandbox
+
+NUMBER, CODE = "378282246310005", "8642"
+MISSPELT = "378282246310006"
+_SECRET = re.compile(rf"{NUMBER[:-1]}|(?<![0-9A-Za-z_]){CODE}(?![0-9A-Za-z_])")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+async def _fails(gateway: Gateway, number: str = NUMBER) -> None:
+    with pytest.raises(GatewayError) as failure:
+        await gateway.create_token(Card(number, 12, 2040, CODE))
+    for error in _chain(failure.value):
+        assert not _SECRET.search(f"{error} {error!r} {error.args}")
+
+
+@pytest.fixture
+def every_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """All loggers at their most talkative; nothing of the card may be in what they say."""
+    caplog.set_level(logging.DEBUG)
+    yield caplog
+    assert not _SECRET.search(caplog.text)
+
+
+def test_a_card_does_not_show_itself() -> None:
+    assert not _SECRET.search(repr(Card(NUMBER, 12, 2040, CODE)))
+    assert "2040" not in repr(Card(NUMBER, 12, 2040, CODE))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"action": "drop", "mode": "before"},
+        {"action": "drop", "mode": "after"},
+        {"status": 500},
+        {"status": 429},
+        {"status": 400},
+        {"status": 401},
+        {"status": 402},
+    ],
+    ids=str,
+)
+async def test_when_the_gateway_fails(
+    subject: Subject, every_log: pytest.LogCaptureFixture, fault: dict[str, object]
+) -> None:
+    await subject.fault(subject.token_path, **fault)
+    await _fails(subject.gateway)
+
+
+async def test_when_the_gateway_is_slow_or_away(
+    subject: Subject, every_log: pytest.LogCaptureFixture
+) -> None:
+    await subject.fault(subject.token_path, action="hang", seconds=0.4)
+    await _fails(subject.impatient)
+    await _fails(subject.unreachable)
+
+
+async def test_when_the_card_is_wrong_or_declined(
+    subject: Subject, every_log: pytest.LogCaptureFixture, order_id: str
+) -> None:
+    await _fails(subject.gateway, MISSPELT)
+    token = await subject.gateway.create_token(Card(NUMBER, 12, 2040, CODE))
+    request = AuthorizeRequest(order_id, Money(1000, "usd"), token.id)
+    seen = await subject.gateway.authorize(request, key=order_id)
+    assert not _SECRET.search(f"{token!r} {seen!r}")
+
+
+def test_when_an_operator_asks_the_sdk_to_tell_all(sandbox: Sandbox) -> None:
+    program = f"""
+import asyncio, logging
+logging.basicConfig(level=logging.DEBUG)
+from app.domain.gateway import Card
+from app.gateways.stripe import StripeGateway
+gateway = StripeGateway(
+    api_key={KEY!r}, api_base={sandbox.url!r}, webhook_secret={SECRET!r}, timeout_seconds=5
+)
+print(asyncio.run(gateway.create_token(Card({NUMBER!r}, 12, 2040, {CODE!r}))))
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPO,
+        env={"STRIPE_LOG": "debug"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert "Token(id='pm_" in told.stdout
+    assert not _SECRET.search(told.stdout + told.stderr)

@@ -1,0 +1,1 @@
+"""The production shape, checked without a container engine."""

