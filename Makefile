@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ONCE ?=
 
-.PHONY: run test check lock clean help
+.PHONY: run test traffic check lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -24,6 +24,11 @@ run: $(READY)  ## start everything on this machine and place a sample order (ONC
 
 test: $(READY)  ## the whole suite, on real parts
 	$(BIN)/python -m pytest
+
+traffic: $(READY)  ## the suite again, its traffic with the gateway recorded and judged
+	@mkdir -p .tillflow && rm -f .tillflow/traffic.jsonl
+	SANDBOX_RECORD="$(CURDIR)/.tillflow/traffic.jsonl" $(BIN)/python -m pytest
+	$(BIN)/python -m tests.sandbox.judge .tillflow/traffic.jsonl
 
 check: $(READY)  ## lint, types, import floors, lock file
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ migrated database of its own; in Temporal and the sandbox it keeps apart by its 
 """
 
 import asyncio
+import os
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -29,6 +31,10 @@ from app.embedded.supervisor import Supervisor
 from app.embedded.temporal import TemporalPart
 from app.gateways.stripe import StripeGateway
 from tests.sandbox.program import KEY, SECRET, Receiver, Sandbox
+
+# Without a stopwatch: this machine may be slow.
+hypothesis.settings.register_profile("tillflow", deadline=None, max_examples=200)
+hypothesis.settings.load_profile("tillflow")
 
 
 def settings_with(**known: Any) -> Settings:
@@ -120,8 +126,10 @@ async def temporal_client(temporal_address: str) -> Client:
 
 @pytest.fixture(scope="session")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where every sandbox of this run writes its exchanges."""
-    return tmp_path_factory.mktemp("sandbox") / "exchanges.jsonl"
+    """Where every sandbox of this run writes its exchanges: the embedded stack's, too, when the
+    environment names the file (`make traffic`)."""
+    named = os.environ.get("SANDBOX_RECORD")
+    return Path(named) if named else tmp_path_factory.mktemp("sandbox") / "exchanges.jsonl"
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ Sources: Stripe's API reference and OpenAPI description, version 2026-08-26.dahl
 """
 
 import logging
+import os
 from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,7 +29,7 @@ from app.domain.gateway import (
     Token,
     UnavailableError,
 )
-from app.domain.money import InvalidAmountError, Money
+from app.domain.money import Money
 from app.gateways import stripe_money
 from app.gateways.stripe_callbacks import verified_event
 
@@ -71,8 +72,7 @@ class StripeGateway:
     def __init__(
         self, *, api_key: str, api_base: str, webhook_secret: str, timeout_seconds: float
     ) -> None:
-        # At DEBUG the SDK writes card numbers and codes into the log.
-        logging.getLogger("stripe").setLevel(logging.WARNING)
+        _keep_cards_out_of_the_log()
         self._webhook_secret = webhook_secret
         self._http = stripe.HTTPXClient(timeout=timeout_seconds)
         self._api = stripe.StripeClient(
@@ -200,8 +200,15 @@ class StripeGateway:
                 created_at=datetime.fromtimestamp(event["created"], UTC),
                 payment=payment,
             )
-        except (KeyError, TypeError, AttributeError, InvalidAmountError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise InvalidCallbackError("the event has not the shape of its API version") from error
+
+
+def _keep_cards_out_of_the_log() -> None:
+    """At debug level the SDK writes card numbers and codes into the log, and to stderr."""
+    logging.getLogger("stripe").setLevel(logging.WARNING)
+    if os.environ.get("STRIPE_LOG") == "debug":
+        stripe.log = "info"
 
 
 async def _payment(call: Awaitable[Any]) -> GatewayPayment:
@@ -212,11 +219,11 @@ async def _payment(call: Awaitable[Any]) -> GatewayPayment:
         return _read(refusal.intent)
 
 
-class _PaymentAsItIsError(GatewayError):
-    """Stripe said no and showed the PaymentIntent: that is the answer."""
+class _PaymentAsItIsError(RefusedError):
+    """Stripe said no and showed the PaymentIntent: where that was asked for, it is the answer."""
 
-    def __init__(self, intent: Mapping[str, Any]) -> None:
-        super().__init__("see the PaymentIntent")
+    def __init__(self, refusal: RefusedError, intent: Mapping[str, Any]) -> None:
+        super().__init__(refusal.code, refusal.message, refusal.field_name)
         self.intent = intent
 
 
@@ -242,15 +249,14 @@ def _translated(error: stripe.StripeError) -> GatewayError:
         return UnavailableError("Stripe does not accept our API key: check STRIPE_API_KEY")
     if status is None or status >= 500 or status == 409:
         return OutcomeUnknownError(f"Stripe answered HTTP {status}")
-    intent = details.get("payment_intent")
-    shown = status == 402 or details.get("code") == "payment_intent_unexpected_state"
-    if shown and isinstance(intent, dict):
-        return _PaymentAsItIsError(intent)
-    return RefusedError(
+    refusal = RefusedError(
         details.get("code") or details.get("type") or f"http_{status}",
         details.get("message") or "Stripe refused the request",
         details.get("param"),
     )
+    intent = details.get("payment_intent")
+    shown = status == 402 or details.get("code") == "payment_intent_unexpected_state"
+    return _PaymentAsItIsError(refusal, intent) if shown and isinstance(intent, dict) else refusal
 
 
 def _retry_after(error: stripe.StripeError) -> float | None:

@@ -37,7 +37,9 @@ def from_stripe(amount: int, currency: str) -> Money:
 def check(money: Money) -> None:
     """Raise InvalidAmountError, fit for an API answer, where Stripe would refuse the amount."""
     amount = to_stripe(money)
-    minimum = _MINIMUM.get(money.currency, 1)
+    if amount == 0:
+        raise InvalidAmountError("the amount must be more than 0")
+    minimum = _MINIMUM.get(money.currency, 0)
     if amount < minimum:
         raise InvalidAmountError(
             f"the smallest charge is {from_stripe(minimum, money.currency)}; {money} was asked"

@@ -8,7 +8,6 @@ import pytest
 
 from app.embedded.ports import free_port
 from app.gateways.stripe import StripeGateway
-from tests.conftest import settings_with
 from tests.gateways.subject import Subject
 from tests.sandbox.program import KEY, SECRET, Sandbox
 
@@ -56,11 +55,3 @@ async def subject(all_subjects: Subject) -> AsyncIterator[Subject]:
 def order_id() -> str:
     """An order that no other test pays for."""
     return f"contract-{next(_orders)}"
-
-
-@pytest.fixture
-def wired_name() -> str:
-    """The name of the gateway that the house is wired to."""
-    from app.wiring import build_gateway
-
-    return build_gateway(settings_with()).name

@@ -1,0 +1,103 @@
+"""The generic callback: signed by the Standard Webhooks headers, and a hint at most."""
+
+import json
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from standardwebhooks import Webhook
+
+from app.domain.gateway import InvalidCallbackError
+from app.gateways.generic import GenericCallbacks
+
+SECRET = "whsec_" + b64encode(b"the secret of the tests").decode()
+OTHER_SECRET = "whsec_" + b64encode(b"the secret of somebody else").decode()
+CALLBACKS = GenericCallbacks(SECRET)
+BODY = json.dumps(
+    {
+        "order_id": "order-12345",
+        "status": "success",
+        "transaction_id": "txn-98765",
+        "payment_method": "credit_card",
+    }
+).encode()
+
+
+def _signed(
+    body: bytes, secret: str = SECRET, age: timedelta = timedelta(), name: str = "msg_1"
+) -> dict[str, str]:
+    at = datetime.now(UTC) - age
+    return {
+        "webhook-id": name,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(secret).sign(name, at, body.decode()),
+    }
+
+
+def test_a_signed_callback_is_a_hint_about_an_order() -> None:
+    event = CALLBACKS.read(_signed(BODY), BODY)
+    assert (event.gateway, event.event_id) == ("generic", "msg_1")
+    assert (event.order_id, event.type) == ("order-12345", "success")
+    assert event.payment is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({}, BODY),
+        (_signed(BODY) | {"webhook-signature": ""}, BODY),
+        (_signed(BODY) | {"webhook-signature": "v1,é"}, BODY),
+        (_signed(BODY) | {"webhook-id": "msg_2"}, BODY),
+        (_signed(BODY) | {"webhook-timestamp": "soon"}, BODY),
+        (_signed(BODY) | {"webhook-timestamp": "nan"}, BODY),
+        (_signed(BODY) | {"webhook-timestamp": "1e400"}, BODY),
+        (_signed(BODY) | {"webhook-timestamp": "9" * 30}, BODY),
+        (_signed(BODY, secret=OTHER_SECRET), BODY),
+        (_signed(BODY, age=timedelta(minutes=6)), BODY),
+        (_signed(BODY, age=timedelta(minutes=-6)), BODY),
+        (_signed(BODY), BODY + b" "),
+        (_signed(BODY), BODY.replace(b"order-1", b"order-2")),
+        (_signed(BODY), b"\xff\xfe"),
+        *((_signed(body), body) for body in (b"", b"success", b"[]", b"null", b"{}")),
+    ],
+)
+def test_anything_else_is_refused(headers: dict[str, str], body: bytes) -> None:
+    with pytest.raises(InvalidCallbackError):
+        CALLBACKS.read(headers, body)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"order_id": ""},
+        {"order_id": "x" * 65},
+        {"order_id": "../order"},
+        {"order_id": "order-1\n"},
+        {"order_id": 12345},
+        {"order_id": None},
+        {"status": "Success"},
+        {"status": "refunded"},
+        {"transaction_id": 98765},
+        {"transaction_id": "x" * 256},
+    ],
+    ids=str,
+)
+def test_a_signed_callback_of_another_shape_is_refused(changes: dict[str, object]) -> None:
+    body = json.dumps(json.loads(BODY) | changes).encode()
+    with pytest.raises(InvalidCallbackError):
+        CALLBACKS.read(_signed(body), body)
+
+
+@given(
+    headers=st.fixed_dictionaries(
+        {name: st.text(max_size=40) for name in _signed(BODY)},
+    ),
+    body=st.binary(max_size=80),
+)
+@example(headers=_signed(BODY) | {"webhook-signature": "v1"}, body=BODY)
+@example(headers=_signed(BODY) | {"webhook-signature": "v1,a"}, body=BODY)
+def test_noise_is_refused_and_never_crashes(headers: dict[str, str], body: bytes) -> None:
+    with pytest.raises(InvalidCallbackError):
+        CALLBACKS.read(headers, body)

@@ -1,0 +1,224 @@
+"""Stripe's callbacks: believed when Stripe signed them just now, and refused in any other case."""
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.domain.gateway import AuthorizeRequest, GatewayEvent, InvalidCallbackError, Status
+from app.domain.money import Money
+from app.gateways.stripe import StripeGateway
+from tests.sandbox.program import KEY, SECRET, Receiver, Sandbox, until
+
+BODY = json.dumps(
+    {
+        "id": "evt_1",
+        "object": "event",
+        "type": "payment_intent.succeeded",
+        "created": 1_800_000_000,
+        "data": {
+            "object": {
+                "id": "pi_1",
+                "amount": 4999,
+                "amount_capturable": 0,
+                "amount_received": 4999,
+                "currency": "usd",
+                "metadata": {"order_id": "order-1"},
+                "status": "succeeded",
+            }
+        },
+    }
+).encode()
+
+
+def _signature(body: bytes, secret: str, at: int) -> str:
+    return hmac.new(secret.encode(), b"%d." % at + body, hashlib.sha256).hexdigest()
+
+
+def _signed(body: bytes, secret: str = SECRET, age: float = 0) -> dict[str, str]:
+    at = int(time.time() - age)
+    return {"stripe-signature": f"t={at},v1={_signature(body, secret, at)}"}
+
+
+def _changed(**changes: Any) -> bytes:
+    return json.dumps(json.loads(BODY) | changes).encode()
+
+
+@pytest.fixture(scope="module")
+async def gateway() -> AsyncIterator[StripeGateway]:
+    """One that needs nobody to talk to."""
+    gateway = StripeGateway(
+        api_key=KEY, api_base="http://127.0.0.1:1", webhook_secret=SECRET, timeout_seconds=1
+    )
+    yield gateway
+    await gateway.close()
+
+
+def test_a_signed_callback_is_read(gateway: StripeGateway) -> None:
+    event = gateway.read_callback(_signed(BODY), BODY)
+    assert (event.gateway, event.event_id, event.order_id) == ("stripe", "evt_1", "order-1")
+    assert event.created_at == datetime.fromtimestamp(1_800_000_000, UTC)
+    assert event.payment is not None
+    assert event.payment.status is Status.CAPTURED
+    assert (event.payment.amount, event.payment.captured) == (Money(4999, "usd"), 4999)
+
+
+def test_one_of_several_signatures_is_enough(gateway: StripeGateway) -> None:
+    at = int(time.time())
+    header = f"t={at},v1={'0' * 64},v1={_signature(BODY, SECRET, at)},v0=old"
+    assert gateway.read_callback({"stripe-signature": header}, BODY).event_id == "evt_1"
+
+
+@pytest.mark.parametrize("age", [290, -290])
+def test_clocks_may_differ_by_a_few_minutes(gateway: StripeGateway, age: float) -> None:
+    assert gateway.read_callback(_signed(BODY, age=age), BODY).event_id == "evt_1"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({}, BODY),
+        ({"stripe-signature": ""}, BODY),
+        ({"stripe-signature": "nonsense"}, BODY),
+        ({"stripe-signature": "t=soon,v1=no"}, BODY),
+        ({"stripe-signature": f"t={int(time.time())}"}, BODY),
+        ({"stripe-signature": _signed(BODY)["stripe-signature"] + ",v1=é"}, BODY),
+        ({"stripe-signature": "t=\u0661,v1=\u0661"}, BODY),
+        (_signed(BODY, secret="whsec_of_somebody_else"), BODY),
+        (_signed(BODY, secret=""), BODY),
+        (_signed(BODY, age=400), BODY),
+        (_signed(BODY, age=-400), BODY),
+        (_signed(BODY, age=-86400), BODY),
+        (_signed(BODY), BODY + b" "),
+        (_signed(BODY), BODY.replace(b"order-1", b"order-2")),
+        (_signed(BODY), b""),
+        (_signed(b"\xff\xfe"), b"\xff\xfe"),
+        (_signed(b""), b""),
+        (_signed(b"success"), b"success"),
+        (_signed(b"[]"), b"[]"),
+        (_signed(b"null"), b"null"),
+        (_signed(b"{}"), b"{}"),
+    ],
+    ids=[
+        "unsigned",
+        "empty",
+        "nonsense",
+        "no-time",
+        "no-signature",
+        "accented",
+        "arabic-digits",
+        "wrong-secret",
+        "no-secret",
+        "stale",
+        "future",
+        "tomorrow",
+        "longer",
+        "tampered",
+        "other-body",
+        "not-utf-8",
+        "nothing",
+        "not-json",
+        "a-list",
+        "null",
+        "not-an-event",
+    ],
+)
+def test_anything_else_is_refused(
+    gateway: StripeGateway, headers: dict[str, str], body: bytes
+) -> None:
+    with pytest.raises(InvalidCallbackError):
+        gateway.read_callback(headers, body)
+
+
+@given(header=st.text(max_size=80), body=st.binary(max_size=80))
+@example(header="t=1,v1", body=b"{}")
+@example(header="t,v1=1", body=b"{}")
+def test_noise_is_refused_and_never_crashes(
+    gateway: StripeGateway, header: str, body: bytes
+) -> None:
+    with pytest.raises(InvalidCallbackError):
+        gateway.read_callback({"stripe-signature": header}, body)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data": {}},
+        {"data": {"object": {"id": "pi_1"}}},
+        {"data": {"object": []}},
+        {"data": None},
+        {"created": "yesterday"},
+        {"created": 10**20},
+        {"type": None, "data": None, "created": None},
+        {"type": []},
+        {"id": 1},
+    ],
+    ids=str,
+)
+def test_a_signed_event_of_another_shape_is_refused(
+    gateway: StripeGateway, changes: dict[str, Any]
+) -> None:
+    body = _changed(**changes)
+    with pytest.raises(InvalidCallbackError):
+        gateway.read_callback(_signed(body), body)
+
+
+@pytest.mark.parametrize("kind", ["charge.succeeded", "customer.created", "of.the.future"])
+def test_an_event_that_tells_no_payments_fate_is_about_no_order(
+    gateway: StripeGateway, kind: str
+) -> None:
+    body = _changed(type=kind)
+    event = gateway.read_callback(_signed(body), body)
+    assert (event.type, event.order_id, event.payment) == (kind, None, None)
+
+
+def test_a_payment_that_is_not_ours_is_about_no_order(gateway: StripeGateway) -> None:
+    body = BODY.replace(b'"order_id": "order-1"', b"")
+    event = gateway.read_callback(_signed(body), body)
+    assert event.order_id is None
+
+
+async def test_what_is_delivered_over_http_is_believed(
+    own_sandbox: Sandbox, receiver: Receiver
+) -> None:
+    """A payment declined, paid by another card and captured, as its callbacks tell it."""
+    gateway = StripeGateway(
+        api_key=KEY, api_base=own_sandbox.url, webhook_secret=SECRET, timeout_seconds=5
+    )
+    price = Money(4999, "usd")
+    declined = await gateway.authorize(
+        AuthorizeRequest("order-1", price, "pm_card_visa_chargeDeclined"), key="1"
+    )
+    await gateway.authorize(
+        AuthorizeRequest("order-1", price, "pm_card_visa", declined.transaction_id), key="2"
+    )
+    await gateway.capture(declined.transaction_id, price, key="3")
+    await until(
+        lambda: (
+            "payment_intent.succeeded" in receiver.types(declined.transaction_id)
+            and len(receiver.received) == 7
+        )
+    )
+    events: list[GatewayEvent] = [
+        gateway.read_callback({"stripe-signature": received.signature}, received.body)
+        for received in receiver.received
+    ]
+    told = {
+        event.type: (event.order_id, event.payment.status, event.payment.captured)
+        for event in events
+        if event.payment is not None
+    }
+    assert told == {
+        "payment_intent.payment_failed": ("order-1", Status.DECLINED, 0),
+        "payment_intent.amount_capturable_updated": ("order-1", Status.AUTHORIZED, 0),
+        "payment_intent.succeeded": ("order-1", Status.CAPTURED, 4999),
+    }
+    assert {event.order_id for event in events if event.payment is None} == {None}
+    await gateway.close()
