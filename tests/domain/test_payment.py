@@ -187,3 +187,9 @@ def test_the_fuller_description_of_a_card_wins() -> None:
             Fact(Event.AUTHORIZED, NOON, Source.GATEWAY, attempt=1, amount=1, method=second),
         )
         assert told.attempts[1].method == full
+
+
+def test_a_payments_id_follows_from_its_order_alone() -> None:
+    assert payment().payment_id == _told(fact(Event.CAPTURED, 0, 1, "pi_1")).payment_id
+    assert payment().payment_id != Payment("order-2", payment().amount).payment_id
+    assert payment().payment_id.startswith("pay_")

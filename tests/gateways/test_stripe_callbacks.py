@@ -81,58 +81,37 @@ def test_clocks_may_differ_by_a_few_minutes(gateway: StripeGateway, age: float) 
     assert gateway.read_callback(_signed(BODY, age=age), BODY).event_id == "evt_1"
 
 
-@pytest.mark.parametrize(
-    ("headers", "body"),
-    [
-        ({}, BODY),
-        ({"stripe-signature": ""}, BODY),
-        ({"stripe-signature": "nonsense"}, BODY),
-        ({"stripe-signature": "t=soon,v1=no"}, BODY),
-        ({"stripe-signature": f"t={int(time.time())}"}, BODY),
-        ({"stripe-signature": _signed(BODY)["stripe-signature"] + ",v1=é"}, BODY),
-        ({"stripe-signature": "t=\u0661,v1=\u0661"}, BODY),
-        (_signed(BODY, secret="whsec_of_somebody_else"), BODY),
-        (_signed(BODY, secret=""), BODY),
-        (_signed(BODY, age=400), BODY),
-        (_signed(BODY, age=-400), BODY),
-        (_signed(BODY, age=-86400), BODY),
-        (_signed(BODY), BODY + b" "),
-        (_signed(BODY), BODY.replace(b"order-1", b"order-2")),
-        (_signed(BODY), b""),
-        (_signed(b"\xff\xfe"), b"\xff\xfe"),
-        (_signed(b""), b""),
-        (_signed(b"success"), b"success"),
-        (_signed(b"[]"), b"[]"),
-        (_signed(b"null"), b"null"),
-        (_signed(b"{}"), b"{}"),
-    ],
-    ids=[
-        "unsigned",
-        "empty",
-        "nonsense",
-        "no-time",
-        "no-signature",
-        "accented",
-        "arabic-digits",
-        "wrong-secret",
-        "no-secret",
-        "stale",
-        "future",
-        "tomorrow",
-        "longer",
-        "tampered",
-        "other-body",
-        "not-utf-8",
-        "nothing",
-        "not-json",
-        "a-list",
-        "null",
-        "not-an-event",
-    ],
-)
-def test_anything_else_is_refused(
-    gateway: StripeGateway, headers: dict[str, str], body: bytes
-) -> None:
+def _refused() -> dict[str, tuple[dict[str, str], bytes]]:
+    """Headers and body; the time of signing is now."""
+    good = _signed(BODY)["stripe-signature"]
+    return {
+        "unsigned": ({}, BODY),
+        "empty": ({"stripe-signature": ""}, BODY),
+        "nonsense": ({"stripe-signature": "nonsense"}, BODY),
+        "no number": ({"stripe-signature": "t=soon,v1=no"}, BODY),
+        "no signature": ({"stripe-signature": good.partition(",")[0]}, BODY),
+        "accented": ({"stripe-signature": good + ",v1=é"}, BODY),
+        "arabic digits": ({"stripe-signature": "t=\u0661,v1=\u0661"}, BODY),
+        "wrong secret": (_signed(BODY, secret="whsec_of_somebody_else"), BODY),
+        "no secret": (_signed(BODY, secret=""), BODY),
+        "stale": (_signed(BODY, age=400), BODY),
+        "future": (_signed(BODY, age=-400), BODY),
+        "tomorrow": (_signed(BODY, age=-86400), BODY),
+        "longer": (_signed(BODY), BODY + b" "),
+        "tampered": (_signed(BODY), BODY.replace(b"order-1", b"order-2")),
+        "cut off": (_signed(BODY), b""),
+        "not utf-8": (_signed(b"\xff\xfe"), b"\xff\xfe"),
+        "nothing": (_signed(b""), b""),
+        "not json": (_signed(b"success"), b"success"),
+        "a list": (_signed(b"[]"), b"[]"),
+        "null": (_signed(b"null"), b"null"),
+        "no event": (_signed(b"{}"), b"{}"),
+    }
+
+
+@pytest.mark.parametrize("case", list(_refused()))
+def test_anything_else_is_refused(gateway: StripeGateway, case: str) -> None:
+    headers, body = _refused()[case]
     with pytest.raises(InvalidCallbackError):
         gateway.read_callback(headers, body)
 
