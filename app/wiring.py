@@ -36,7 +36,7 @@ class Parts:
     records: Records
     temporal: Client
     delivery: CallbackDelivery
-    close: Callable[[], Awaitable[None]]
+    close: Callable[[], Awaitable[None]]  # lets go of every connection
 
     def activities(self) -> list[Callable[..., Any]]:
         """What the worker runs."""
@@ -55,7 +55,7 @@ class Parts:
         ]
 
 
-def build_gateway(settings: Settings) -> Gateway:
+def build_gateway(settings: Settings) -> StripeGateway:
     """The gateway that takes the payments."""
     return StripeGateway(
         api_key=settings.stripe_api_key.get_secret_value(),
@@ -85,6 +85,11 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
     gateway = build_gateway(settings)
     records = PostgresRecords(engine, gateway.name)
     temporal = await connect(settings, lazy=lazy_temporal)
+
+    async def close() -> None:
+        await gateway.close()
+        await engine.dispose()
+
     return Parts(
         settings=settings,
         gateway=gateway,
@@ -93,5 +98,5 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
         records=records,
         temporal=temporal,
         delivery=CallbackDelivery(temporal, records, settings.task_queue),
-        close=engine.dispose,
+        close=close,
     )

@@ -22,9 +22,16 @@ class CallbackActivities:
 
     @activity.defn
     async def deliver_callbacks(self) -> int:
-        """Deliver what waits, oldest first; how many there were."""
+        """Deliver what waits, oldest first; how many there were. One that cannot be delivered keeps
+        none of the others waiting."""
         async with reported():
             waiting = await self._records.waiting_callbacks(_BATCH)
+            failures: list[Exception] = []
             for event in waiting:
-                await self._deliver(event)
+                try:
+                    await self._deliver(event)
+                except Exception as error:
+                    failures.append(error)
+            if failures:
+                raise failures[0]
             return len(waiting)

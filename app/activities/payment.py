@@ -1,6 +1,6 @@
 """The steps of a payment that touch the gateway. Each keeps the facts that it learns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from temporalio import activity
@@ -39,12 +39,14 @@ class AuthorizeInput:
 
 @dataclass(frozen=True)
 class LookUpInput:
-    """`since` is when the order's first attempt may have reached the gateway."""
+    """`since` is when the order's first attempt may have reached the gateway. `old_declines` are
+    answers to earlier tries: where the gateway shows one of them, it tells nothing of this try."""
 
     order_id: str
     attempt: int
     since: datetime
     transaction_id: str | None = None
+    old_declines: list[Decline] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,17 @@ class MoneyInput:
     amount: Money
     number: int
     attempt: int
+
+
+@dataclass(frozen=True)
+class ReleaseInput:
+    """What to give back: this gateway payment or, where none is named, whichever the order has had
+    `since` its first attempt."""
+
+    order_id: str
+    since: datetime
+    attempt: int
+    transaction_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,10 @@ class PaymentActivities:
                     request, key=f"{try_.order_id}:authorize:{try_.attempt}"
                 )
             except RefusedError as refusal:
+                if not unsent:
+                    raise OutcomeUnknownError(
+                        f"{refusal}; an earlier try may have arrived"
+                    ) from None
                 fact = Fact(
                     Event.FAILED,
                     _now(),
@@ -136,7 +153,7 @@ class PaymentActivities:
         """Ask the gateway how the payment stands: it is the truth."""
         async with reported():
             seen = await self._gateway.look_up(ask.order_id, ask.transaction_id, ask.since)
-            if seen is None:
+            if seen is None or seen.decline in ask.old_declines:
                 return Learnt([])
             facts = learn(seen, source=Source.LOOK_UP, at=_now(), attempt=ask.attempt)
             return await self._keep(ask.order_id, facts, seen)
@@ -163,55 +180,71 @@ class PaymentActivities:
     async def refund_payment(self, ask: MoneyInput) -> Learnt:
         """Give captured money back."""
         async with reported():
-            refund = await self._gateway.refund(
+            fact = await self._refund(
                 ask.transaction_id, ask.amount, key=f"{ask.order_id}:refund:{ask.number}"
-            )
-            fact = Fact(
-                Event.REFUNDED,
-                _now(),
-                Source.GATEWAY,
-                amount=refund.amount.minor,
-                reference=refund.refund_id,
             )
             return await self._keep(ask.order_id, [fact])
 
     @activity.defn
-    async def release_payment(self, ask: MoneyInput) -> Learnt:
-        """Give back whatever the gateway holds or took in `transaction_id`, which the order has no
-        use for: its checkout is over, or another payment was taken for it."""
+    async def release_payment(self, ask: ReleaseInput) -> Learnt:
+        """Give back whatever the gateway holds or took that the order has no use for: its checkout
+        is over, or another payment was taken for it."""
         async with reported():
-            key = f"{ask.order_id}:release:{ask.transaction_id}"
-            seen = await self._gateway.look_up(ask.order_id, ask.transaction_id, _now())
-            if seen is None or seen.status not in (Status.AUTHORIZED, Status.CAPTURED):
-                return Learnt([], seen)
-            released: Fact
-            if seen.captured:
-                refund = await self._gateway.refund(
-                    ask.transaction_id, seen.amount.of(seen.captured), key=key
-                )
-                released = Fact(
-                    Event.REFUNDED,
-                    _now(),
-                    Source.GATEWAY,
-                    amount=refund.amount.minor,
-                    reference=refund.refund_id,
-                )
-            else:
-                await self._gateway.void(ask.transaction_id, key=key)
-                released = Fact(Event.VOIDED, _now(), Source.GATEWAY, reference=ask.transaction_id)
-            reason = f"{ask.transaction_id} came too late or twice: {released.event}"
-            facts = [Fact(Event.FLAGGED, _now(), Source.GATEWAY, reason=reason)]
-            payment = await self._records.find_payment(ask.order_id)
-            if payment is not None and payment.transaction_id in (None, ask.transaction_id):
-                seen_facts = learn(seen, source=Source.LOOK_UP, at=_now(), attempt=ask.attempt)
-                facts += [*seen_facts, released]
-            return await self._keep(ask.order_id, facts, seen)
+            try:
+                return await self._release(ask)
+            except RefusedError as refusal:
+                reason = f"{ask.transaction_id or 'a payment'} could not be given back: {refusal}"
+                fact = Fact(Event.FLAGGED, _now(), Source.GATEWAY, reason=reason)
+                return await self._keep(ask.order_id, [fact])
 
     @activity.defn
     async def record_facts(self, told: LearnInput) -> None:
         """Keep what the workflow has to tell."""
         async with reported():
             await self._records.append(told.order_id, told.facts)
+
+    async def _release(self, ask: ReleaseInput) -> Learnt:
+        seen = await self._gateway.look_up(ask.order_id, ask.transaction_id, ask.since)
+        if seen is None or seen.status not in (Status.AUTHORIZED, Status.CAPTURED):
+            return Learnt([], seen)
+        payment = await self._records.find_payment(ask.order_id)
+        ours = payment is not None and payment.transaction_id in (None, seen.transaction_id)
+        given_back = payment.refunded if payment is not None and ours else 0
+        key = f"{ask.order_id}:release:{seen.transaction_id}"
+        if not seen.captured:
+            seen_before, seen = seen, await self._gateway.void(seen.transaction_id, key=key)
+            if seen.status is Status.VOIDED:
+                released = Fact(Event.VOIDED, _now(), Source.GATEWAY, reference=seen.transaction_id)
+                return await self._released(ask, seen_before, released, ours=ours)
+            if not seen.captured:
+                raise OutcomeUnknownError(f"{seen.transaction_id} is {seen.status} still")
+        if given_back >= seen.captured:
+            return Learnt([], seen)
+        amount = seen.amount.of(seen.captured - given_back)
+        released = await self._refund(seen.transaction_id, amount, key=f"{key}:refund")
+        return await self._released(ask, seen, released, ours=ours)
+
+    async def _released(
+        self, ask: ReleaseInput, seen: GatewayPayment, released: Fact, *, ours: bool
+    ) -> Learnt:
+        reason = f"{seen.transaction_id} came too late or twice: {released.event}"
+        facts = [Fact(Event.FLAGGED, _now(), Source.GATEWAY, reason=reason)]
+        if ours:
+            facts += learn(seen, source=Source.LOOK_UP, at=_now(), attempt=ask.attempt)
+            facts.append(released)
+        return await self._keep(ask.order_id, facts, seen)
+
+    async def _refund(self, transaction_id: str, amount: Money, key: str) -> Fact:
+        refund = await self._gateway.refund(transaction_id, amount, key=key)
+        if refund.status == "failed":
+            raise RefusedError("refund_failed", f"refund {refund.refund_id} failed")
+        return Fact(
+            Event.REFUNDED,
+            _now(),
+            Source.GATEWAY,
+            amount=refund.amount.minor,
+            reference=refund.refund_id,
+        )
 
     async def _answered(self, ask: MoneyInput, seen: GatewayPayment) -> Learnt:
         facts = learn(seen, source=Source.GATEWAY, at=_now(), attempt=ask.attempt)

@@ -6,7 +6,7 @@ from prometheus_client import Counter
 
 from app.api.access import WithParts
 from app.api.problems import Kind, ProblemError, documented
-from app.api.schemas import Received
+from app.api.schemas import ORDER_ID, Received
 from app.domain.gateway import GatewayEvent, InvalidCallbackError
 from app.gateways.generic import GenericCallback
 from app.wiring import Parts
@@ -41,9 +41,11 @@ async def callback(request: Request, parts: WithParts, after: BackgroundTasks) -
         event = _read(parts, dict(request.headers), body)
     except InvalidCallbackError as error:
         raise _refused(str(error)) from None
-    if event.order_id is None or await parts.records.find_order(event.order_id) is None:
+    except RecursionError:
+        raise _refused("the callback is nested too deeply") from None
+    if not await _is_ours(parts, event.order_id):
         if event.gateway != parts.gateway.name:
-            raise _refused(f"order {event.order_id} was not started here")
+            raise _refused("no such order was started here")
         _counted.labels("not ours").inc()
         _log.info("callback not ours", event_id=event.event_id, type=event.type)
         return Received()
@@ -61,6 +63,12 @@ def _read(parts: Parts, headers: dict[str, str], body: bytes) -> GatewayEvent:
     if "webhook-signature" in headers:
         return parts.generic_callbacks.read(headers, body)
     raise InvalidCallbackError("the callback is not signed")
+
+
+async def _is_ours(parts: Parts, order_id: str | None) -> bool:
+    if order_id is None or ORDER_ID.fullmatch(order_id) is None:
+        return False  # no order of ours can have that name
+    return await parts.records.find_order(order_id) is not None
 
 
 def _refused(reason: str) -> ProblemError:

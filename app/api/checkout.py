@@ -1,8 +1,6 @@
 """Starts, joins and captures payments: what the routes ask of Temporal."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from temporalio.api.enums.v1 import TaskQueueType
@@ -12,6 +10,7 @@ from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
     WorkflowExecutionStatus,
+    WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
     WorkflowUpdateStage,
 )
@@ -32,22 +31,7 @@ from app.wiring import Parts
 from app.workflows.payment import AttemptInput, PaymentInput, PaymentWorkflow
 
 _OUT_OF_REACH = "The workflow engine is out of reach."
-
-
-@asynccontextmanager
-async def temporal_faults() -> AsyncIterator[None]:
-    """Temporal's faults as problems."""
-    try:
-        yield
-    except RPCError as error:
-        if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.ALREADY_EXISTS):
-            raise
-        raise unavailable(_OUT_OF_REACH) from error
-    except RuntimeError as error:
-        # A lazy client that cannot connect raises no narrower type.
-        if "connect" not in str(error).lower():
-            raise
-        raise unavailable(_OUT_OF_REACH) from error
+_HEALTH_SECONDS = 3
 
 
 class Checkout:
@@ -56,44 +40,74 @@ class Checkout:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._temporal: Client = parts.temporal
+        self._wait_seconds = parts.settings.initiate_wait_seconds
 
-    async def attempt(self, order: Order, attempt: AttemptInput) -> None:
-        """Start the order's workflow or join it, and wait for the attempt's answer.
+    async def attempt(self, order: Order, attempt: AttemptInput) -> bool:
+        """Start the order's workflow or join it, and wait a while for the attempt's answer.
 
-        Returns when there is one, when the wait is over and the attempt is sure to go on, or when
-        the workflow has ended. Raises the service-unavailable problem when it is not sure.
+        False when the workflow has ended. Raises the service-unavailable problem only where the
+        attempt is not going to be made; where nobody can know, it counts as under way.
         """
-        settings = self._parts.settings
+        await self._require_temporal()
         accepted = False
-        async with temporal_faults():
-            try:
-                async with asyncio.timeout(settings.initiate_wait_seconds) as wait:
-                    handle = await self._temporal.start_update_with_start_workflow(
-                        PaymentWorkflow.initiate,
-                        attempt,
-                        wait_for_stage=WorkflowUpdateStage.ACCEPTED,
-                        id=names.initiate_update_id(attempt.number),
-                        start_workflow_operation=self._start(order, attempt),
-                    )
-                    accepted = True
-                    await handle.result()
-            except WorkflowAlreadyStartedError:
-                return
-            except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-                if not wait.expired():
-                    raise unavailable(_OUT_OF_REACH) from None
-                if not accepted and not await self._started(order, attempt):
-                    raise unavailable("The payment could not be taken on.") from None
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                handle = await self._temporal.start_update_with_start_workflow(
+                    PaymentWorkflow.initiate,
+                    attempt,
+                    wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+                    id=names.initiate_update_id(attempt.number),
+                    start_workflow_operation=self._start(order, attempt),
+                )
+                accepted = True
+                await handle.result()
+        except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError):
+            return False
+        except (TimeoutError, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            if accepted and _ended(error):
+                return False
+            if not accepted and not await self._may_go_on(order):
+                raise unavailable("The payment could not be taken on.") from None
+        return True
 
-    async def capture(self, order_id: str) -> None:
-        """Have the running workflow take the held money. RPCError NOT_FOUND if it ended."""
+    async def capture(self, order_id: str) -> bool:
+        """Have the running workflow take the held money, and wait a while until it did.
+
+        False when the workflow has ended.
+        """
+        await self._require_temporal()
         workflow = self._temporal.get_workflow_handle(names.payment_workflow_id(order_id))
-        async with temporal_faults():
-            try:
-                async with asyncio.timeout(self._parts.settings.initiate_wait_seconds):
-                    await workflow.execute_update(PaymentWorkflow.capture, id="capture")
-            except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-                raise unavailable("The capture was not confirmed in time.") from None
+        accepted = False
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                handle = await workflow.start_update(
+                    PaymentWorkflow.capture,
+                    id="capture",
+                    wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+                )
+                accepted = True
+                await handle.result()
+        except WorkflowUpdateFailedError:
+            return False
+        except (TimeoutError, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            if _ended(error):
+                return False
+            if not accepted:
+                raise unavailable(
+                    "The capture was not taken on in time.", "The money may be taken all the same."
+                ) from None
+        return True
+
+    async def _require_temporal(self) -> None:
+        """Asked first: a request that was never sent is the only one sure to have done nothing."""
+        try:
+            async with asyncio.timeout(_HEALTH_SECONDS):
+                healthy = await self._temporal.service_client.check_health()
+        except (TimeoutError, RPCError, RuntimeError) as error:
+            # RuntimeError: a lazy client that cannot connect raises no narrower type.
+            raise unavailable(_OUT_OF_REACH) from error
+        if not healthy:
+            raise unavailable(_OUT_OF_REACH)
 
     def _start(
         self, order: Order, attempt: AttemptInput
@@ -126,17 +140,19 @@ class Checkout:
             static_summary=f"Order {order.order_id}: {order.amount}",
         )
 
-    async def _started(self, order: Order, attempt: AttemptInput) -> bool:
-        """Whether the attempt is sure to go on although no worker has answered: the first one is
-        part of the workflow's start, which Temporal keeps."""
-        if attempt.number > 1:
-            return False
+    async def _may_go_on(self, order: Order) -> bool:
+        """Whether the attempt may be made although no worker has answered. The first one is part of
+        the workflow's start, which Temporal keeps; a later one waits in Temporal's memory."""
         workflow = self._temporal.get_workflow_handle(names.payment_workflow_id(order.order_id))
         try:
             found = await workflow.describe(rpc_timeout=RPC_TIMEOUT)
-        except RPCError:
-            return False
+        except RPCError as error:
+            return not _ended(error)
         return found.status is WorkflowExecutionStatus.RUNNING
+
+
+def _ended(error: Exception) -> bool:
+    return isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND
 
 
 async def worker_is_polling(parts: Parts, within: timedelta) -> bool:

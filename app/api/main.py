@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app.api import callbacks, health, payments, problems
+from app.api.body import BoundedBody
 from app.config import Settings
 from app.logs import configure
 from app.wiring import Parts, build
@@ -39,7 +40,9 @@ def create_app(parts: Parts | None = None) -> FastAPI:
         title="Tillflow", version="1", description=DESCRIPTION, lifespan=lifespan, redoc_url=None
     )
     problems.install(app)
+    app.add_middleware(BoundedBody)
     app.include_router(callbacks.router)
     app.include_router(payments.router)
     app.include_router(health.router)
+    app.openapi_schema = problems.with_problems(app.openapi())
     return app

@@ -1,23 +1,27 @@
 """The storefront's door."""
 
+import asyncio
 import hashlib
 import json
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Response
-from temporalio.service import RPCError
+from pydantic import AfterValidator
 
 from app.api.access import WithParts, require_key
 from app.api.body import ExactRoute
+from app.api.card_numbers import without_card_number
 from app.api.checkout import Checkout
 from app.api.problems import FieldError, Kind, ProblemError, documented, unavailable
-from app.api.schemas import InitiateRequest, PaymentStatus, PaymentView, secret_free
+from app.api.schemas import ORDER_ID, InitiateRequest, PaymentStatus, PaymentView, secret_free
 from app.api.views import payment_status, payment_view
-from app.domain.facts import PaymentMethod
+from app.domain.facts import Event, Fact, PaymentMethod, Source
 from app.domain.gateway import RefusedError
-from app.domain.money import Money
+from app.domain.money import InvalidAmountError, Money, exponent
 from app.domain.order import Capture, Order
-from app.domain.payment import CLOSED, IN_FLIGHT, MAY_TRY_AGAIN, Attempt, Payment, State
+from app.domain.payment import CLOSED, IN_FLIGHT, MAY_TRY_AGAIN, Attempt, Payment, State, apply
+from app.domain.records import RecordsUnavailableError
 from app.wiring import Parts
 from app.workflows.payment import AttemptInput
 
@@ -37,8 +41,15 @@ IdempotencyKey = Annotated[
         pattern=r"^[\x21-\x7e]{1,255}$",
         description="Names one attempt: the same key gets the same answer.",
     ),
+    AfterValidator(without_card_number),
 ]
-OrderIdPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+OrderIdPath = Annotated[
+    str, Path(pattern=f"^{ORDER_ID.pattern}$"), AfterValidator(without_card_number)
+]
+_UNDER_WAY: dict[str, Any] = {
+    "model": PaymentView,
+    "description": "Under way: look at `links.self`",
+}
 
 
 @router.post(
@@ -46,7 +57,7 @@ OrderIdPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     summary="Pay for an order, or try again after a decline",
     response_model=PaymentView,
     responses={
-        202: {"model": PaymentView, "description": "Under way: look at `links.self`"},
+        202: _UNDER_WAY,
         **documented(
             Kind.INVALID_REQUEST,
             Kind.DECLINED,
@@ -98,27 +109,30 @@ async def read_payment(order_id: OrderIdPath, parts: WithParts) -> PaymentStatus
 @router.post(
     "/{order_id}/capture",
     summary="Take the money that is held (orders with `capture: manual`)",
-    responses=documented(
-        Kind.INVALID_REQUEST,
-        Kind.UNAUTHORIZED,
-        Kind.NOT_FOUND,
-        Kind.NOT_CAPTURABLE,
-        Kind.UNAVAILABLE,
-    ),
+    responses={
+        202: _UNDER_WAY,
+        **documented(
+            Kind.INVALID_REQUEST,
+            Kind.UNAUTHORIZED,
+            Kind.NOT_FOUND,
+            Kind.NOT_CAPTURABLE,
+            Kind.UNAVAILABLE,
+        ),
+    },
 )
-async def capture(order_id: OrderIdPath, parts: WithParts) -> PaymentView:
+async def capture(order_id: OrderIdPath, parts: WithParts, response: Response) -> PaymentView:
     """Safe to repeat: a captured payment answers as it is."""
     payment = await _find(parts, order_id)
+    if payment.captured:
+        return payment_view(payment)
+    if payment.state is not State.AUTHORIZED:
+        raise _not_capturable(payment)
+    running = await Checkout(parts).capture(order_id)
+    payment = await _latest(parts, payment)
     if not payment.captured:
-        if payment.state is not State.AUTHORIZED:
+        if payment.state is not State.AUTHORIZED or not running:
             raise _not_capturable(payment)
-        try:
-            await Checkout(parts).capture(order_id)
-        except RPCError as error:
-            raise _not_capturable(payment) from error
-        payment = await _find(parts, order_id)
-        if not payment.captured:
-            raise _not_capturable(payment)
+        response.status_code = 202
     return payment_view(payment)
 
 
@@ -129,7 +143,7 @@ async def _pay(
     if payment.attempts and payment.state not in IN_FLIGHT | MAY_TRY_AGAIN:
         return payment
     number = payment.next_attempt_number
-    if number > MAX_ATTEMPTS:
+    if number not in payment.attempts and _answered_attempts(payment) >= MAX_ATTEMPTS:
         raise ProblemError(
             Kind.TOO_MANY_ATTEMPTS,
             f"{MAX_ATTEMPTS} attempts were made. Start again with a new order_id.",
@@ -137,7 +151,7 @@ async def _pay(
     token, method = "", PaymentMethod(body.payment_method)
     if number not in payment.attempts:  # else the running attempt has its token already
         token, method = await _token(parts, body)
-    await Checkout(parts).attempt(
+    running = await Checkout(parts).attempt(
         order,
         AttemptInput(
             number=number,
@@ -147,14 +161,24 @@ async def _pay(
             idempotency_key=key,
         ),
     )
-    return await _find(parts, order.order_id)
+    known = await _latest(parts, payment)
+    if number in known.attempts or known.state not in IN_FLIGHT | MAY_TRY_AGAIN:
+        return known
+    if not running:
+        raise _closed(known)
+    # It is on its way, but not in the records yet: no earlier attempt may speak for it.
+    sent = Fact(Event.ATTEMPTED, datetime.now(UTC), Source.API, attempt=number, method=method)
+    return apply(known, sent)
 
 
 async def _token(parts: Parts, body: InitiateRequest) -> tuple[str, PaymentMethod]:
     if body.credit_card is None:
         return body.payment_method_token or "", PaymentMethod(body.payment_method)
     try:
-        token = await parts.gateway.create_token(body.credit_card.to_card())
+        async with asyncio.timeout(parts.settings.initiate_wait_seconds):
+            token = await parts.gateway.create_token(body.credit_card.to_card())
+    except TimeoutError:
+        raise unavailable("The payment gateway did not answer in time.") from None
     except RefusedError as refusal:
         raise ProblemError(
             Kind.REFUSED,
@@ -169,11 +193,7 @@ async def _token(parts: Parts, body: InitiateRequest) -> tuple[str, PaymentMetho
 def _answer(payment: Payment, response: Response) -> PaymentView:
     attempt = payment.attempt
     if payment.state in CLOSED:
-        raise ProblemError(
-            Kind.ORDER_CLOSED,
-            f"The payment is {payment.state}. Start again with a new order_id.",
-            extra={"payment": payment_view(payment).model_dump(mode="json")},
-        )
+        raise _closed(payment)
     if payment.state in MAY_TRY_AGAIN and attempt is not None:
         raise _not_paid(attempt)
     if payment.state in IN_FLIGHT:
@@ -181,13 +201,19 @@ def _answer(payment: Payment, response: Response) -> PaymentView:
     return payment_view(payment)
 
 
+def _closed(payment: Payment) -> ProblemError:
+    return ProblemError(
+        Kind.ORDER_CLOSED,
+        f"The payment is {payment.state}. Start again with a new order_id.",
+        extra={"payment": payment_view(payment).model_dump(mode="json")},
+    )
+
+
 def _not_paid(attempt: Attempt) -> ProblemError:
     """The problem that an attempt without money answers with."""
-    decline = attempt.decline
-    if attempt.state is State.FAILED and (
-        decline is None or decline.code in ("gateway_unavailable", "not_charged")
-    ):
+    if _never_answered(attempt):
         return unavailable("The payment gateway is out of reach.")
+    decline = attempt.decline
     code = decline.code if decline is not None else "declined"
     message = decline.message if decline is not None else "The payment was declined."
     retryable = decline is None or decline.retryable
@@ -200,8 +226,29 @@ def _not_paid(attempt: Attempt) -> ProblemError:
     )
 
 
+def _never_answered(attempt: Attempt) -> bool:
+    """It failed for an outage of the gateway's, and is proven to have charged nothing."""
+    decline = attempt.decline
+    return attempt.state is State.FAILED and (
+        decline is None or decline.code in ("gateway_unavailable", "not_charged")
+    )
+
+
+def _answered_attempts(payment: Payment) -> int:
+    """Attempts that count: an outage is not the shopper's fault."""
+    return sum(not _never_answered(attempt) for attempt in payment.attempts.values())
+
+
 def _order(body: InitiateRequest, parts: Parts) -> Order:
     currency = body.currency or parts.settings.default_currency
+    try:
+        exponent(currency)
+    except InvalidAmountError as error:
+        raise ProblemError(
+            Kind.INVALID_REQUEST,
+            "Correct the currency and send the request again. Nothing was done.",
+            [FieldError(location="currency", message=str(error))],
+        ) from None
     amount = Money.from_decimal(body.amount, currency)
     parts.gateway.check_amount(amount)
     return Order(
@@ -240,7 +287,8 @@ def _attempt_with_key(payment: Payment, fingerprint: str | None) -> Attempt | No
                     Kind.KEY_REUSED,
                     "Send a new Idempotency-Key with a new request. Nothing was done.",
                 )
-            return attempt
+            if not _never_answered(attempt):  # else the same request may be sent again
+                return attempt
     return None
 
 
@@ -248,6 +296,15 @@ def _not_capturable(payment: Payment) -> ProblemError:
     return ProblemError(
         Kind.NOT_CAPTURABLE, f"The payment is {payment.state}: no money is held to be taken."
     )
+
+
+async def _latest(parts: Parts, payment: Payment) -> Payment:
+    """The payment as it is now. With the database away, as it was: what was asked for is done all
+    the same, so that nothing may be said to have failed."""
+    try:
+        return await _find(parts, payment.order_id)
+    except RecordsUnavailableError:
+        return payment
 
 
 async def _find(parts: Parts, order_id: str) -> Payment:

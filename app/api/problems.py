@@ -25,6 +25,9 @@ from app.domain.records import RecordsUnavailableError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+_MOST_ERRORS = 20
+# A field's name comes from the request too. Nothing of a card fits into one that looks like this.
+_SHOWABLE_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}[0-9]{0,2}", re.ASCII)
 _log = structlog.get_logger()
 
 
@@ -103,7 +106,8 @@ def install(app: FastAPI) -> None:
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         # Never the input: it may hold a card number.
         errors = [
-            FieldError(location=_location(e["loc"]), message=_message(e)) for e in error.errors()
+            FieldError(location=_location(e), message=_message(e))
+            for e in error.errors()[:_MOST_ERRORS]
         ]
         detail = "Correct what `errors` names and send the request again. Nothing was done."
         return answer(ProblemError(Kind.INVALID_REQUEST, detail, errors))
@@ -131,15 +135,16 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def defect(request: Request, error: Exception) -> JSONResponse:
-        _log.error("defect", path=request.url.path, error=type(error).__name__)
+        # The route, not the path: anything may stand in a path.
+        route = getattr(request.scope.get("route"), "path", None)
+        _log.error("defect", route=route, error=type(error).__name__)
         return answer(ProblemError(Kind.INTERNAL, "It is in our log. Ask again, then ask us."))
 
 
-def unavailable(part: str) -> ProblemError:
-    """Our fault: nothing was done; the same request may be sent again."""
+def unavailable(part: str, done: str = "Nothing was charged.") -> ProblemError:
+    """Our fault; the same request may be sent again. `done` says what was done all the same."""
     return ProblemError(
-        Kind.UNAVAILABLE,
-        f"{part} Nothing was charged. Send the same request again in a few seconds.",
+        Kind.UNAVAILABLE, f"{part} {done} Send the same request again in a few seconds."
     )
 
 
@@ -175,17 +180,74 @@ def documented(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
             kind.status,
             {"model": Problem, "description": "", "content": {MEDIA_TYPE: {"examples": {}}}},
         )
-        name = kind.value[0]
         response["description"] = " · ".join(filter(None, [response["description"], kind.title]))
-        response["content"][MEDIA_TYPE]["examples"][name] = {
-            "value": {
-                "type": kind.type,
-                "title": kind.title,
-                "status": kind.status,
-                "detail": "…",
-            }
-        }
+        response["content"][MEDIA_TYPE]["examples"][kind.value[0]] = {"value": _example(kind)}
     return responses
+
+
+def with_problems(schema: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI description as it really is: every error is a problem, and 422 does not occur."""
+    for path in schema["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+            for response in operation["responses"].values():
+                content = response.get("content", {})
+                if MEDIA_TYPE in content:
+                    content[MEDIA_TYPE].update(content.pop("application/json"))
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(name, None)
+    return schema
+
+
+def _example(kind: Kind) -> dict[str, Any]:
+    detail, extra = _EXAMPLES[kind]
+    return {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        **extra,
+    }
+
+
+_EXAMPLES: dict[Kind, tuple[str, dict[str, Any]]] = {
+    Kind.INVALID_REQUEST: (
+        "Correct what `errors` names and send the request again. Nothing was done.",
+        {
+            "errors": [
+                {"location": "credit_card.number", "message": "this is not a valid card number"}
+            ]
+        },
+    ),
+    Kind.DECLINED: (
+        "The card has insufficient funds. Another payment method may be tried.",
+        {"code": "insufficient_funds", "retryable": True, "attempt": 1},
+    ),
+    Kind.REFUSED: (
+        "No such payment method. Another payment method may be tried.",
+        {"code": "resource_missing", "retryable": True, "attempt": 1},
+    ),
+    Kind.RAW_CARDS_OFF: ("Send the card as payment_method_token. Nothing was done.", {}),
+    Kind.INVALID_CALLBACK: ("the callback is not signed. Nothing was stored.", {}),
+    Kind.UNAUTHORIZED: ("Send your API key as `Authorization: Bearer <API key>`.", {}),
+    Kind.NOT_FOUND: ("No order order-12345 was started here.", {}),
+    Kind.METHOD_NOT_ALLOWED: ("See /docs for the addresses and their methods.", {}),
+    Kind.ORDER_MISMATCH: (
+        "Order order-12345 is for 49.99 USD, not 59.99 USD. Use a new order_id for another amount. "
+        "Nothing was done.",
+        {},
+    ),
+    Kind.ORDER_CLOSED: ("The payment is expired. Start again with a new order_id.", {}),
+    Kind.TOO_MANY_ATTEMPTS: ("5 attempts were made. Start again with a new order_id.", {}),
+    Kind.KEY_REUSED: ("Send a new Idempotency-Key with a new request. Nothing was done.", {}),
+    Kind.NOT_CAPTURABLE: ("The payment is voided: no money is held to be taken.", {}),
+    Kind.UNAVAILABLE: (
+        "The database is out of reach. Nothing was charged. Send the same request again in a few "
+        "seconds.",
+        {},
+    ),
+    Kind.INTERNAL: ("It is in our log. Ask again, then ask us.", {}),
+}
 
 
 def _from_domain(error: Exception) -> ProblemError:
@@ -209,13 +271,17 @@ def _from_domain(error: Exception) -> ProblemError:
             return ProblemError(Kind.INVALID_CALLBACK, f"{error}. Nothing was stored.")
 
 
-def _location(parts: Sequence[Any]) -> str:
-    words = [str(part) for part in parts if part not in ("body", "path", "query", "header")]
-    # A field's name comes from the request too.
-    return re.sub(r"\d{6,}", "…", ".".join(words))[:100] or "body"
+def _location(error: Mapping[str, Any]) -> str:
+    """Where it is wrong, from the request's outside to its inside."""
+    if error["type"] == "json_invalid":
+        return "body"
+    names = [str(name) for name in error["loc"][1:] if name != "[key]"]
+    return ".".join(n if _SHOWABLE_NAME.fullmatch(n) else "…" for n in names) or "body"
 
 
 def _message(error: Mapping[str, Any]) -> str:
     if error["type"] == "json_invalid":
         return "this is not JSON"
+    if error["loc"][-1] == "customer_email":
+        return "this is not an email address"  # the library's words quote from it
     return str(error["msg"]).removeprefix("Value error, ")

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import (
     AfterValidator,
@@ -18,19 +19,41 @@ from pydantic import (
     model_validator,
 )
 
+from app.api.card_numbers import passes_luhn, without_card_number
 from app.domain.gateway import Card
 from app.domain.order import Capture
 
-_AMOUNT = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
+_AMOUNT = re.compile(r"\d{1,20}(\.\d{1,20})?", re.ASCII)
+_LONGEST_URL = 2000
+
+ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 OrderId = Annotated[
     str,
     Field(
-        pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        description="Yours: 1 to 64 letters, digits, `.`, `_` or `-`.",
+        pattern=f"^{ORDER_ID.pattern}$",
+        description="Yours: 1 to 64 letters, digits, `.`, `_` or `-`; nothing that could be taken "
+        "for a card number.",
         examples=["order-12345"],
     ),
+    AfterValidator(without_card_number),
 ]
+
+
+def _keepable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("this is not text")
+    return without_card_number(text)
+
+
+def _usable_url(url: AnyHttpUrl) -> AnyHttpUrl:
+    if len(str(url)) > _LONGEST_URL:
+        raise ValueError(f"this is longer than {_LONGEST_URL} characters")
+    without_card_number(unquote(str(url)))
+    return url
+
+
+_Keepable = AfterValidator(_keepable)
 
 
 def _exact_amount(value: object) -> object:
@@ -51,14 +74,9 @@ def _card_number(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError("send the card number as a string")
     digits = re.sub(r"[ -]", "", value)
-    if not re.fullmatch(r"[0-9]{12,19}", digits) or not _luhn(digits):
+    if not re.fullmatch(r"[0-9]{12,19}", digits) or not passes_luhn(digits):
         raise ValueError("this is not a valid card number")
     return digits
-
-
-def _luhn(digits: str) -> bool:
-    doubled = [int(d) * (1 + i % 2) for i, d in enumerate(reversed(digits))]
-    return sum(n - 9 if n > 9 else n for n in doubled) % 10 == 0
 
 
 def _security_code(value: object) -> object:
@@ -136,23 +154,26 @@ class InitiateRequest(BaseModel):
     credit_card: CreditCard | None = Field(
         default=None, validation_alias=AliasChoices("credit_card", "debit_card")
     )
-    payment_method_token: str | None = Field(
+    payment_method_token: Annotated[str, _Keepable] | None = Field(
         default=None, pattern=r"^[A-Za-z]{2,}_[A-Za-z0-9_]{3,200}$", examples=["pm_card_visa"]
     )
-    return_url: AnyHttpUrl | None = Field(
+    return_url: Annotated[AnyHttpUrl, AfterValidator(_usable_url)] | None = Field(
         default=None, description="Where the shopper comes back to after authenticating."
     )
     capture: Capture = Field(
         default=Capture.AUTOMATIC, description="`manual`: held until you ask to capture."
     )
     metadata: dict[
-        Annotated[str, Field(min_length=1, max_length=40)], Annotated[str, Field(max_length=500)]
+        Annotated[str, Field(min_length=1, max_length=40), _Keepable],
+        Annotated[str, Field(max_length=500), _Keepable],
     ] = Field(
         default_factory=dict,
         max_length=50,
         description="`sku` and `quantity` name the article to reserve.",
     )
-    customer_email: EmailStr | None = Field(default=None, description="For the receipt.")
+    customer_email: Annotated[EmailStr, _Keepable] | None = Field(
+        default=None, description="For the receipt."
+    )
 
     @model_validator(mode="after")
     def _one_way_to_pay(self) -> "InitiateRequest":
@@ -235,6 +256,8 @@ class Received(BaseModel):
     received: Literal[True] = True
 
 
-def secret_free(model: BaseModel) -> dict[str, Any]:
-    """For a fingerprint: what the request asks, without the card."""
-    return model.model_dump(mode="json", exclude={"credit_card", "customer_email"})
+def secret_free(model: InitiateRequest) -> dict[str, Any]:
+    """For a fingerprint: what the request asks, with no more of the card than may be shown."""
+    told = model.model_dump(mode="json", exclude={"credit_card", "customer_email"})
+    card = model.credit_card
+    return {**told, "card": card.number.get_secret_value()[-4:] if card is not None else None}

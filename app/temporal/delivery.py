@@ -53,6 +53,7 @@ class CallbackDelivery:
         return "late"
 
     async def _start_late(self, order: Order, payment: Payment, event: GatewayEvent) -> None:
+        known = await self._records.facts(order.order_id)
         await self._client.start_workflow(
             "LateEventWorkflow",
             {
@@ -61,6 +62,7 @@ class CallbackDelivery:
                 "event": event,
                 "transaction_id": payment.transaction_id,
                 "unwanted": payment.order_state is OrderState.CANCELED,
+                "since": (known[0].at if known else event.created_at).isoformat(),
             },
             id=names.late_event_workflow_id(event.gateway, event.event_id),
             task_queue=self._task_queue,

@@ -1,11 +1,12 @@
 """A callback that came after its payment's workflow had ended."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from app.activities.payment import LookUpInput, MoneyInput, PaymentActivities
+    from app.activities.payment import LookUpInput, PaymentActivities, ReleaseInput
     from app.domain.gateway import GatewayEvent
     from app.domain.money import Money
     from app.temporal import policies
@@ -13,13 +14,15 @@ with workflow.unsafe.imports_passed_through():
 
 @dataclass(frozen=True)
 class LateEventInput:
-    """`unwanted`: the order is over, so money that is there after all goes back."""
+    """`unwanted`: the order is over, so money that is there after all goes back. `since` is when
+    the order began (ISO 8601: a datetime cannot be read from a payload in a workflow's module)."""
 
     order_id: str
     amount: Money
     event: GatewayEvent
     transaction_id: str | None
     unwanted: bool
+    since: str
 
 
 @workflow.defn
@@ -30,18 +33,20 @@ class LateEventWorkflow:
     async def run(self, late: LateEventInput) -> None:
         seen = late.event.payment
         transaction_id = seen.transaction_id if seen is not None else late.transaction_id
+        since = datetime.fromisoformat(late.since)
         foreign = late.transaction_id not in (None, transaction_id)
-        if transaction_id is not None and (late.unwanted or foreign):
+        if late.unwanted or foreign:
             await workflow.execute_activity_method(
                 PaymentActivities.release_payment,
-                MoneyInput(late.order_id, transaction_id, late.amount, number=1, attempt=0),
-                summary=f"Give back what {transaction_id} brought: order {late.order_id} is over",
+                ReleaseInput(late.order_id, since, 0, transaction_id),
+                summary=f"Give back what {transaction_id or 'came late'} brought, if anything: "
+                f"order {late.order_id} is over",
                 **policies.LOOK_UP,
             )
         else:
             await workflow.execute_activity_method(
                 PaymentActivities.look_up_payment,
-                LookUpInput(late.order_id, 0, late.event.created_at, transaction_id),
+                LookUpInput(late.order_id, 0, since, transaction_id),
                 summary=f"{late.event.type} came late: ask the gateway how the payment stands",
                 **policies.LOOK_UP,
             )

@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         LookUpInput,
         MoneyInput,
         PaymentActivities,
+        ReleaseInput,
     )
     from app.domain.facts import Decline, Event, Fact, PaymentMethod, Source
     from app.domain.fulfilment import Phase, StepPlan
@@ -28,7 +29,15 @@ with workflow.unsafe.imports_passed_through():
     from app.domain.learn import learn
     from app.domain.money import Money
     from app.domain.order import Capture
-    from app.domain.payment import BEFORE_MONEY, CLOSED, IN_FLIGHT, MAY_TRY_AGAIN, Payment, State
+    from app.domain.payment import (
+        BEFORE_MONEY,
+        CLOSED,
+        IN_FLIGHT,
+        MAY_TRY_AGAIN,
+        OrderState,
+        Payment,
+        State,
+    )
     from app.domain.payment import apply as apply_fact
     from app.temporal import names, policies
     from app.workflows.details import details
@@ -37,7 +46,11 @@ with workflow.unsafe.imports_passed_through():
 ABSENCE_PROVEN_AFTER = timedelta(seconds=60)
 FIRST_LOOK = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=5)
+LONGEST_MONEY_PAUSE = timedelta(hours=1)
 LONGEST_BANK_PAUSE = timedelta(hours=12)
+
+_MONEY = frozenset({Status.AUTHORIZED, Status.CAPTURED})
+_NO_MONEY = frozenset({Status.NOTHING, Status.DECLINED, Status.REQUIRES_ACTION})
 
 
 @dataclass(frozen=True)
@@ -129,8 +142,9 @@ class PaymentWorkflow:
     @workflow.signal
     def gateway_event(self, event: GatewayEvent) -> None:
         """The gateway reported something. Repeated news is dropped here."""
-        if event.event_id not in self._inbox.known_events:
-            self._inbox.known_events.add(event.event_id)
+        name = f"{event.gateway}:{event.event_id}"
+        if name not in self._inbox.known_events:
+            self._inbox.known_events.add(name)
             self._inbox.events.append(event)
 
     def _queue(self, attempt: AttemptInput) -> None:
@@ -180,10 +194,11 @@ class PaymentWorkflow:
                 return left if left > timedelta() else None
 
     async def _take_in_next(self) -> None:
-        if self._inbox.attempts:
-            await self._attempt(self._inbox.attempts.popleft())
-        else:
+        """Events first: one may tell that another attempt would be one too many."""
+        if self._inbox.events:
             await self._take_in(self._inbox.events.popleft())
+        else:
+            await self._attempt(self._inbox.attempts.popleft())
 
     async def _attempt(self, attempt: AttemptInput) -> None:
         if self._payment.attempts and self._payment.state not in MAY_TRY_AGAIN:
@@ -224,55 +239,80 @@ class PaymentWorkflow:
                     decline=Decline("gateway_unavailable", "The payment could not be started."),
                 )
             else:
-                self._unknown_since = workflow.now()
-                await self._tell(Event.OUTCOME_UNKNOWN, attempt=attempt.number)
+                await self._outcome_unknown(attempt.number)
             return
         await self._adopt(learnt)
+        if self._payment.state is State.INITIATED:  # an answer that tells nothing
+            await self._outcome_unknown(attempt.number)
+
+    async def _outcome_unknown(self, attempt: int) -> None:
+        self._unknown_since = workflow.now()
+        await self._tell(Event.OUTCOME_UNKNOWN, attempt=attempt)
 
     async def _take_in(self, event: GatewayEvent) -> None:
         """One callback: adopted if it is plainly news of our payment, else a reason to look."""
-        seen = event.payment
+        seen, known = event.payment, self._payment
+        over = known.order_state is OrderState.CANCELED
         if seen is None:
-            if not self._payment.confirmed:
+            if over and not known.captured:
+                await self._release(known.transaction_id)
+            elif not known.captured:
                 await self._look_up()
             return
-        if self._payment.transaction_id not in (None, seen.transaction_id):
-            await self._release(seen)
+        if known.transaction_id not in (None, seen.transaction_id):
+            await self._release(seen.transaction_id)
             return
         facts = learn(
             seen, source=Source.CALLBACK, at=workflow.now(), attempt=self._latest_attempt()
         )
-        if seen.status in (Status.AUTHORIZED, Status.CAPTURED):
-            if not self._payment.confirmed:
-                facts.append(Fact(Event.CONFIRMED, workflow.now(), Source.CALLBACK))
-            if self._is_news(facts):
-                await self._record(facts)
-                await self._check_amount(seen)
-        elif self._is_news(facts):
+        if seen.status in _MONEY and not known.confirmed:
+            facts.append(Fact(Event.CONFIRMED, workflow.now(), Source.CALLBACK))
+        if not self._is_news(facts):
+            return
+        if over:
+            await self._release(seen.transaction_id)
+        elif seen.status in _MONEY:
+            await self._record(facts)
+            await self._check_amount(seen)
+        else:
             await self._look_up()
 
     async def _look_up(self) -> None:
         """Ask the gateway how things stand, and believe it."""
-        learnt = await workflow.execute_activity_method(
-            PaymentActivities.look_up_payment,
-            LookUpInput(
-                order_id=self._order.order_id,
-                attempt=self._latest_attempt(),
-                since=workflow.info().start_time,
-                transaction_id=self._payment.transaction_id,
-            ),
-            summary="No news: ask the gateway how the payment stands",
-            **policies.LOOK_UP,
-        )
+        try:
+            learnt = await workflow.execute_activity_method(
+                PaymentActivities.look_up_payment,
+                LookUpInput(
+                    order_id=self._order.order_id,
+                    attempt=self._latest_attempt(),
+                    since=workflow.info().start_time,
+                    transaction_id=self._payment.transaction_id,
+                    old_declines=self._old_declines(),
+                ),
+                summary="No news: ask the gateway how the payment stands",
+                **policies.LOOK_UP,
+            )
+        except ActivityError as error:
+            await self._tell(Event.FLAGGED, reason=f"the gateway tells us nothing: {error.cause}")
+            return
         await self._adopt(learnt)
-        if self._payment.state is State.AUTHORIZED and not self._payment.confirmed:
-            await self._tell(Event.CONFIRMED, source=Source.LOOK_UP)
+        if self._payment.state in (State.AUTHORIZED, State.CAPTURED):
+            if not self._payment.confirmed:
+                await self._tell(Event.CONFIRMED, source=Source.LOOK_UP)
         elif self._payment.state is State.UNKNOWN and self._absence_is_proven():
             await self._tell(
                 Event.FAILED,
                 attempt=self._latest_attempt(),
                 decline=Decline("not_charged", "The payment did not go through."),
             )
+
+    def _old_declines(self) -> list[Decline]:
+        """What the gateway may still show although the latest attempt has not arrived yet."""
+        if self._payment.state is not State.UNKNOWN:
+            return []
+        latest = self._latest_attempt()
+        tried = self._payment.attempts.values()
+        return [t.decline for t in tried if t.decline is not None and t.number != latest]
 
     def _absence_is_proven(self) -> bool:
         since = self._unknown_since
@@ -281,12 +321,22 @@ class PaymentWorkflow:
     async def _adopt(self, learnt: Learnt) -> None:
         """Facts that an activity has already put into the records."""
         self._learn(learnt.facts)
-        if learnt.seen is not None:
-            await self._check_amount(learnt.seen)
+        seen = learnt.seen
+        if seen is None:
+            return
+        await self._check_amount(seen)
+        if self._payment.state is State.AUTHORIZED and seen.status in _NO_MONEY:
+            await self._tell(Event.VOIDED, reason=f"the gateway's payment is {seen.status}")
 
     async def _check_amount(self, seen: GatewayPayment) -> None:
-        if seen.amount != self._order.amount and self._unusable is None:
-            self._unusable = f"the gateway's payment is for {seen.amount}"
+        """Neither another amount nor a part of it pays for the order."""
+        amount = {
+            Status.AUTHORIZED: seen.amount.of(seen.authorized),
+            Status.CAPTURED: seen.amount.of(seen.captured),
+        }.get(seen.status, seen.amount)
+        wrong = next((a for a in (seen.amount, amount) if a != self._order.amount), None)
+        if wrong is not None and self._unusable is None:
+            self._unusable = f"the gateway's payment is for {wrong}"
             await self._tell(Event.FLAGGED, reason=self._unusable)
 
     # Capture and fulfilment.
@@ -306,10 +356,11 @@ class PaymentWorkflow:
             self._learn(learnt.facts)
             refusal = next((f for f in learnt.facts if f.event is Event.STEP_REFUSED), None)
             if refusal is not None:
-                self._unusable = f"{step.name} was refused: {refusal.reason}"
+                reason = f"{step.name} was refused: {refusal.reason}"
                 if step.essential:
+                    self._unusable = reason
                     return False
-                await self._tell(Event.FLAGGED, reason=self._unusable)
+                await self._tell(Event.FLAGGED, reason=reason)
         return True
 
     async def _captured(self) -> bool:
@@ -318,15 +369,35 @@ class PaymentWorkflow:
         await self._move_money(
             PaymentActivities.capture_payment,
             f"Take {self._order.amount}",
-            lambda: self._payment.captured > 0 or self._payment.state in CLOSED,
+            lambda: bool(self._payment.captured or self._payment.state in CLOSED or self._unusable),
         )
-        return self._payment.captured > 0
+        return self._payment.captured > 0 and self._unusable is None
 
     async def _capture_wanted(self) -> None:
-        while not self._capture_asked and self._payment.state is State.AUTHORIZED:
-            await workflow.wait_condition(lambda: self._capture_asked or bool(self._inbox))
-            if not self._capture_asked:
+        """Wait until the storefront wants the money, or the hold is gone."""
+        while (
+            not self._capture_asked
+            and self._payment.state is State.AUTHORIZED
+            and self._unusable is None
+        ):
+            if self._inbox:
                 await self._take_in_next()
+                continue
+            try:
+                await workflow.wait_condition(
+                    lambda: self._capture_asked or bool(self._inbox),
+                    timeout=self._until_hold_ends(),
+                    timeout_summary=self._awaited(),
+                )
+            except TimeoutError:
+                await self._look_up()
+
+    def _until_hold_ends(self) -> timedelta:
+        """When to ask whether the money is still held: a lost callback must not be waited for."""
+        end = self._payment.capture_before
+        if end is None or end <= workflow.now():
+            return LONGEST_BANK_PAUSE
+        return end - workflow.now() + FIRST_LOOK
 
     async def _move_money(
         self,
@@ -334,12 +405,13 @@ class PaymentWorkflow:
         summary: str,
         done: Callable[[], bool],
     ) -> None:
-        """Ask the gateway until it is done, a new key each time a look-up proved that it is not."""
+        """Ask the gateway until it is done, a new key each time a look-up proved that it is not. A
+        refusal is final: it is flagged, and what the look-up tells then stands."""
         number = 0
         while not done():
             number += 1
             if number > 1:
-                await asyncio.sleep(min(2**number, LONGEST_PAUSE.total_seconds()))
+                await asyncio.sleep(min(2**number, LONGEST_MONEY_PAUSE.total_seconds()))
             try:
                 learnt = await workflow.execute_activity_method(
                     act,
@@ -348,9 +420,12 @@ class PaymentWorkflow:
                     **policies.MOVE_MONEY,
                 )
             except ActivityError as error:
-                if _failure(error) == Failure.REFUSED:
+                refused = _failure(error) == Failure.REFUSED
+                if refused:
                     await self._tell(Event.FLAGGED, reason=f"{summary}: {error.cause}")
                 await self._look_up()
+                if refused:
+                    return
             else:
                 await self._adopt(learnt)
 
@@ -358,42 +433,60 @@ class PaymentWorkflow:
 
     async def _close_checkout(self) -> None:
         """No money came in time, or not as it should: leave nothing held at the gateway."""
-        if self._payment.state in BEFORE_MONEY:
+        reason = self._why_canceled()
+        if self._payment.state in BEFORE_MONEY and self._unusable is None:
             await self._tell(Event.EXPIRED)
         await self._release_hold()
-        await self._tell(Event.CANCELED, reason=self._unusable)
+        await self._tell(Event.CANCELED, reason=reason)
 
     async def _give_the_money_back(self) -> None:
         """Undo what was done, last first; then void, or refund what was captured."""
+        reason = self._why_canceled()
         for step in reversed(self._order.plan):
             if step.name in self._payment.steps_done:
-                learnt: Learnt = await workflow.execute_activity(
-                    undo_name(step.name),
-                    StepInput(self._order.order_id, self._unusable),
-                    result_type=Learnt,
-                    summary=f"Undo {step.name.replace('_', ' ')} of {self._order.order_id}",
-                    **policies.FULFIL,
-                )
-                self._learn(learnt.facts)
-        if self._payment.captured:
-            await self._refund()
+                await self._undo(step, reason)
+        await self._release_hold()
+        await self._tell(Event.CANCELED, reason=reason)
+
+    async def _undo(self, step: StepPlan, reason: str | None) -> None:
+        """Take one step back. One that cannot be is flagged: the money goes back all the same."""
+        words = step.name.replace("_", " ")
+        try:
+            learnt: Learnt = await workflow.execute_activity(
+                undo_name(step.name),
+                StepInput(self._order.order_id, reason),
+                result_type=Learnt,
+                summary=f"Undo {words} of {self._order.order_id}",
+                **policies.FULFIL,
+            )
+        except ActivityError as error:
+            await self._tell(Event.FLAGGED, reason=f"{words} was not undone: {error.cause}")
         else:
-            await self._release_hold()
-        await self._tell(Event.CANCELED, reason=self._unusable)
+            self._learn(learnt.facts)
+
+    def _why_canceled(self) -> str | None:
+        if self._unusable is None and self._payment.state is State.VOIDED:
+            return "the hold was released at the gateway"
+        if self._unusable is None and self._payment.state is State.AUTHORIZED:
+            return "the money could not be taken"
+        return self._unusable
 
     async def _release_hold(self) -> None:
+        """Void, or refund what was captured. An expired checkout may still have a payment open at
+        the gateway, which the shopper could yet approve."""
         if self._payment.transaction_id is None:
             return
         await self._move_money(
             PaymentActivities.void_payment,
             f"Release {self._order.amount}",
-            lambda: self._payment.state in CLOSED or self._payment.captured > 0,
+            lambda: self._payment.state is State.VOIDED or self._payment.captured > 0,
         )
         if self._payment.captured:
             await self._refund()
 
     async def _refund(self) -> None:
         """Give back all that was captured. One key for ever: a second one could refund twice."""
+        pause = LONGEST_PAUSE
         while self._payment.refunded < self._payment.captured:
             amount = self._order.amount.of(self._payment.captured - self._payment.refunded)
             try:
@@ -403,20 +496,27 @@ class PaymentWorkflow:
                     summary=f"Refund {amount}",
                     **policies.MOVE_MONEY,
                 )
-            except ActivityError:
+            except ActivityError as error:
+                if _failure(error) == Failure.REFUSED:
+                    await self._tell(Event.FLAGGED, reason=f"no refund of {amount}: {error.cause}")
+                    return
                 await self._tell(Event.FLAGGED, reason="the refund is not confirmed yet")
-                await asyncio.sleep(LONGEST_PAUSE.total_seconds())
+                await asyncio.sleep(pause.total_seconds())
+                pause = min(pause * 2, LONGEST_BANK_PAUSE)
             else:
                 self._learn(learnt.facts)
 
-    async def _release(self, stray: GatewayPayment) -> None:
-        """Another payment of the gateway's for this order: one is enough."""
+    async def _release(self, transaction_id: str | None) -> None:
+        """Money that the order has no use for: it has another payment, or is over."""
         learnt = await workflow.execute_activity_method(
             PaymentActivities.release_payment,
-            MoneyInput(
-                self._order.order_id, stray.transaction_id, stray.amount, 1, self._latest_attempt()
+            ReleaseInput(
+                self._order.order_id,
+                workflow.info().start_time,
+                self._latest_attempt(),
+                transaction_id,
             ),
-            summary=f"Release {stray.transaction_id}: the order has another payment",
+            summary=f"Release {transaction_id or 'what came late'}: the order has no use for it",
             **policies.LOOK_UP,
         )
         self._learn(learnt.facts)
@@ -424,9 +524,13 @@ class PaymentWorkflow:
     async def _finish(self) -> None:
         """Leave nothing unread and nobody waiting."""
         self._ended = True
-        while self._inbox.events:
-            await self._take_in(self._inbox.events.popleft())
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        while self._inbox.events or not workflow.all_handlers_finished():
+            if self._inbox.events:
+                await self._take_in(self._inbox.events.popleft())
+            else:
+                await workflow.wait_condition(
+                    lambda: bool(self._inbox.events) or workflow.all_handlers_finished()
+                )
 
     # Mechanics.
 

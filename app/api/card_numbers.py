@@ -1,0 +1,39 @@
+"""Card numbers: whether a number is one, and whether one stands where it does not belong."""
+
+import re
+
+_DIGITS = re.compile(r"[0-9]+(?:[ ._-][0-9]+)*")
+# The brands' first digits and lengths: most other long numbers are none of these.
+_BRANDED = re.compile(
+    r"4(\d{12}|\d{15}|\d{18})|(5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3[0689]\d{12}"
+    r"|(35|6\d|5[0678])\d{14,17}",
+    re.ASCII,
+)
+
+
+def passes_luhn(digits: str) -> bool:
+    """Whether the last digit of a card number fits the others."""
+    doubled = [int(d) * (1 + i % 2) for i, d in enumerate(reversed(digits))]
+    return sum(n - 9 if n > 9 else n for n in doubled) % 10 == 0
+
+
+def holds_card_number(text: str) -> bool:
+    """Whether a card number stands somewhere in `text`, as one run of digits or in groups."""
+    for run in _DIGITS.findall(text):
+        groups = re.split(r"[ ._-]", run)
+        for first in range(len(groups)):
+            digits = ""
+            for group in groups[first:]:
+                digits += group
+                if len(digits) > 19:
+                    break
+                if _BRANDED.fullmatch(digits) and passes_luhn(digits):
+                    return True
+    return False
+
+
+def without_card_number(text: str) -> str:
+    """For fields that are kept and shown. Raises ValueError where a card number is in one."""
+    if holds_card_number(text):
+        raise ValueError("this looks like a card number, which may stand in credit_card only")
+    return text

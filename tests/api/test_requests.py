@@ -1,0 +1,337 @@
+"""What a storefront may send to have an order paid, and what it is told of a wrong request."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.walk.cards import canary, check_digit, found_in, spaced
+from tests.walk.running import INITIATE, Json, Running, by_token, card, new_order, request
+
+JSON = {"Content-Type": "application/json"}
+NUMBER = canary()
+MISSING: Any = object()
+
+
+async def send(running: Running, content: str | bytes, **headers: str) -> httpx.Response:
+    return await running.shop.post(INITIATE, content=content, headers={**JSON, **headers})
+
+
+def refused(answer: httpx.Response, location: str) -> None:
+    """A problem that says where, and nothing of the card."""
+    assert answer.status_code == 400, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["type"] == "/problems/invalid-request"
+    assert problem["status"] == 400
+    assert problem["title"]
+    assert problem["detail"]
+    assert location in [error["location"] for error in problem["errors"]], problem
+    assert not found_in(answer.content)
+    assert "123" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("written", "currency", "told"),
+    [
+        ("49.99", "usd", "49.99"),
+        ('"49.99"', "usd", "49.99"),
+        ("19.99", "usd", "19.99"),
+        ("1.1", "usd", "1.10"),
+        ("100", "usd", "100.00"),
+        ("1e2", "usd", "100.00"),
+        ("0.10e1", "usd", "1.00"),
+        ('"100"', "USD", "100.00"),
+        ("1.500", "usd", "1.50"),
+        ("500", "jpy", "500"),
+        ("1.230", "kwd", "1.230"),
+        ("999999.99", "usd", "999999.99"),
+    ],
+)
+async def test_an_amount_is_taken_exactly_as_it_is_written(
+    running: Running, written: str, currency: str, told: str
+) -> None:
+    order_id = new_order("amount")
+    answer = await send(
+        running,
+        f'{{"order_id": "{order_id}", "payment_method": "credit_card", "amount": {written}, '
+        f'"currency": "{currency}", "payment_method_token": "pm_card_visa"}}',
+    )
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["amount"], answer.json()["currency"]) == (told, currency.lower())
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("90071992547409.93", "90071992547409.93 USD"),
+        ('"90071992547409.93"', "90071992547409.93 USD"),
+        ("0.1", "0.10 USD"),
+        ("0.4999999999999999999", "2 decimal places"),
+        ("0.500000000000000000001", "2 decimal places"),
+        ("49.990000000000000001", "2 decimal places"),
+        ("49.999", "2 decimal places"),
+        ("0", "more than zero"),
+        ("0.00", "more than zero"),
+        ("-1", "not an amount"),
+        ("-0.0", "more than zero"),
+        ('"-1"', "not an amount"),
+        ('"1e2"', "not an amount"),
+        ('"1,000.00"', "not an amount"),
+        ('" 49.99"', "not an amount"),
+        ('"٤٩"', "not an amount"),
+        ('""', "not an amount"),
+        ("true", "not an amount"),
+        ("null", "not an amount"),
+        ("[49.99]", "not an amount"),
+        ("{}", "not an amount"),
+        ("1e999999", "out of range"),
+        ("1e-999999", "out of range"),
+    ],
+)
+async def test_an_amount_that_cannot_be_charged_exactly_is_refused(
+    running: Running, written: str, told: str
+) -> None:
+    answer = await send(
+        running,
+        f'{{"order_id": "{new_order("amount")}", "payment_method": "credit_card", '
+        f'"amount": {written}, "payment_method_token": "pm_card_visa"}}',
+    )
+    refused(answer, "amount")
+    assert told in answer.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "location"),
+    [
+        ("10.5", "jpy", "amount"),
+        ("1.234", "kwd", "amount"),
+        ("0.49", "usd", "amount"),
+        ("1.00", "xxx", "currency"),
+        ("1.00", "us", "currency"),
+        ("1.00", "dollars", "currency"),
+    ],
+)
+async def test_currencies_have_their_own_decimals_and_smallest_charge(
+    running: Running, amount: str, currency: str, location: str
+) -> None:
+    body = by_token(new_order("currency"), amount=amount, currency=currency)
+    refused(await running.initiate(body), location)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"number": spaced(canary())},
+        {"number": spaced(canary(), "-")},
+        {"expiry_year": "2030"},
+        {"expiry_year": 30},
+        {"expiry_year": 2030},
+        {"expiry_month": "1"},
+        {"expiry_month": "01"},
+        {"expiry_month": 1},
+        {"cvv": None},
+    ],
+    ids=lambda value: str(value)[:60],
+)
+async def test_a_card_may_be_written_as_people_write_it(running: Running, changed: Json) -> None:
+    body = request(new_order("card"), credit_card={**card(canary()), **changed})
+    answer = await running.initiate(body)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("method", ["credit_card", "debit_card"])
+async def test_a_debit_card_is_a_card(running: Running, method: str) -> None:
+    body = request(new_order("debit"), payment_method="debit_card")
+    body[method] = body.pop("credit_card")
+    answer = await running.initiate(body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["payment_method"]["last4"] == body[method]["number"][-4:]
+
+
+def wrong_digit(number: str) -> str:
+    return number[:-1] + str((int(number[-1]) + 1) % 10)
+
+
+@pytest.mark.parametrize(
+    ("changed", "location"),
+    [
+        ({"number": wrong_digit(NUMBER)}, "credit_card.number"),
+        ({"number": NUMBER[:11]}, "credit_card.number"),
+        ({"number": NUMBER * 2}, "credit_card.number"),
+        ({"number": f"{NUMBER} x"}, "credit_card.number"),
+        ({"number": int(NUMBER)}, "credit_card.number"),
+        ({"number": [NUMBER]}, "credit_card.number"),
+        ({"number": {NUMBER: NUMBER}}, "credit_card.number"),
+        ({"number": None}, "credit_card.number"),
+        ({"number": MISSING}, "credit_card.number"),
+        ({"expiry_month": "0"}, "credit_card.expiry_month"),
+        ({"expiry_month": "13"}, "credit_card.expiry_month"),
+        ({"expiry_month": "1.5"}, "credit_card.expiry_month"),
+        ({"expiry_month": True}, "credit_card.expiry_month"),
+        ({"expiry_month": NUMBER}, "credit_card.expiry_month"),
+        ({"expiry_month": MISSING}, "credit_card.expiry_month"),
+        ({"expiry_year": "1999"}, "credit_card.expiry_year"),
+        ({"expiry_year": "x"}, "credit_card.expiry_year"),
+        ({"expiry_year": MISSING}, "credit_card.expiry_year"),
+        ({"expiry_month": "1", "expiry_year": "20"}, "credit_card"),
+        ({"cvv": "12"}, "credit_card.cvv"),
+        ({"cvv": 1234}, "credit_card.cvv"),
+        ({"cvv": NUMBER}, "credit_card.cvv"),
+        ({"cvv": "١٢٣"}, "credit_card.cvv"),
+        ({"pin": "1234"}, "credit_card.pin"),
+        ({NUMBER: "1234"}, "credit_card.…"),
+        ({spaced(NUMBER): "1234"}, "credit_card.…"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+async def test_a_wrong_card_is_told_by_its_field_and_never_repeated(
+    running: Running, changed: Json, location: str
+) -> None:
+    changes = {**card(NUMBER), **changed}
+    wrong = {name: value for name, value in changes.items() if value is not MISSING}
+    refused(await running.initiate(request(new_order("wrong"), credit_card=wrong)), location)
+
+
+@pytest.mark.parametrize(
+    ("changed", "location"),
+    [
+        ({"order_id": MISSING}, "order_id"),
+        ({"order_id": ""}, "order_id"),
+        ({"order_id": "x" * 65}, "order_id"),
+        ({"order_id": "a b"}, "order_id"),
+        ({"order_id": "a/b"}, "order_id"),
+        ({"order_id": "order\n"}, "order_id"),
+        ({"order_id": "ordér"}, "order_id"),
+        ({"order_id": 12345}, "order_id"),
+        ({"order_id": None}, "order_id"),
+        ({"order_id": NUMBER}, "order_id"),
+        ({"order_id": spaced(NUMBER, "-")}, "order_id"),
+        ({"order_id": f"order_{NUMBER}"}, "order_id"),
+        ({"payment_method": MISSING}, "payment_method"),
+        ({"payment_method": "cash"}, "payment_method"),
+        ({"payment_method": NUMBER}, "payment_method"),
+        ({"payment_method": ["credit_card"]}, "payment_method"),
+        ({"amount": MISSING}, "amount"),
+        ({"amount": NUMBER}, "amount"),
+        ({"currency": 840}, "currency"),
+        ({"currency": NUMBER}, "currency"),
+        ({"credit_card": NUMBER}, "credit_card"),
+        ({"credit_card": [card(NUMBER)]}, "credit_card"),
+        ({"credit_card": {}}, "credit_card.number"),
+        ({"credit_card": MISSING}, "body"),
+        ({"credit_card": None}, "body"),
+        ({"payment_method_token": "pm_card_visa"}, "body"),
+        ({"payment_method_token": NUMBER}, "payment_method_token"),
+        ({"payment_method_token": f"pm_{NUMBER}"}, "payment_method_token"),
+        ({"payment_method_token": ""}, "payment_method_token"),
+        ({"debit_card": card(NUMBER)}, "debit_card"),
+        ({"capture": "later"}, "capture"),
+        ({"return_url": "javascript:alert(1)"}, "return_url"),
+        ({"return_url": f"https://shop.example.com/{NUMBER}"}, "return_url"),
+        ({"return_url": "https://shop.example.com/" + "x" * 3000}, "return_url"),
+        ({"metadata": "sku"}, "metadata"),
+        ({"metadata": {"sku": 1}}, "metadata.sku"),
+        ({"metadata": {"sku": "x" * 501}}, "metadata.sku"),
+        ({"metadata": {"sku": "\x00"}}, "metadata.sku"),
+        ({"metadata": {"sku": "\ud800"}}, "metadata.sku"),
+        ({"metadata": {"card": spaced(NUMBER)}}, "metadata.card"),
+        ({"metadata": {NUMBER: "x"}}, "metadata.…"),
+        ({"metadata": {str(n): "x" for n in range(51)}}, "metadata"),
+        ({"customer_email": "shopper"}, "customer_email"),
+        ({"customer_email": f"{NUMBER}@example.com"}, "customer_email"),
+        ({"customer_email": f"{spaced(NUMBER)}"}, "customer_email"),
+        ({"unknown": NUMBER}, "unknown"),
+        ({NUMBER: NUMBER}, "…"),
+        ({spaced(NUMBER, "-"): NUMBER}, "…"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+async def test_a_wrong_request_is_told_by_its_field_and_does_nothing(
+    running: Running, changed: Json, location: str
+) -> None:
+    order_id = new_order("wrong")
+    changes = {**request(order_id, credit_card=card(NUMBER)), **changed}
+    body = {name: value for name, value in changes.items() if value is not MISSING}
+    refused(await send(running, json.dumps(body)), location)
+    assert (await running.shop.get(f"/api/payment/{order_id}")).status_code == 404
+
+
+DEEP = 100_000
+BROKEN: dict[str, bytes] = {
+    "empty": b"",
+    "not JSON": NUMBER.encode() + b" is my card",
+    "cut off": json.dumps(request("cut", credit_card=card(NUMBER))).encode()[:-1],
+    "two documents": b"{}{}",
+    "NaN": b'{"order_id": "nan", "amount": NaN}',
+    "Infinity": b'{"order_id": "nan", "amount": -Infinity}',
+    "a number without end": b'{"amount": ' + b"9" * 5000 + b"}",
+    "an exponent without end": b'{"amount": 1e-' + b"9" * 50 + b"}",
+    "deep lists": b"[" * DEEP + b"]" * DEEP,
+    "deep objects": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
+    "not UTF-8": b'{"order_id": "\xff"}',
+    "a list": b"[]",
+    "a string": json.dumps(NUMBER).encode(),
+    "null": b"null",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
+async def test_a_body_that_is_no_request_is_refused(running: Running, content: bytes) -> None:
+    refused(await send(running, content), "body")
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "garbage"]
+)
+async def test_a_body_of_another_type_is_refused(running: Running, kind: str) -> None:
+    content = json.dumps(request("typed", credit_card=card(NUMBER)))
+    refused(
+        await running.shop.post(INITIATE, content=content, headers={"Content-Type": kind}), "body"
+    )
+
+
+async def test_a_body_without_a_type_is_refused(running: Running) -> None:
+    content = json.dumps(request("typed", credit_card=card(NUMBER))).encode()
+    refused(await running.shop.post(INITIATE, content=content), "body")
+
+
+async def test_a_huge_body_is_refused_and_the_api_lives_on(running: Running) -> None:
+    async def endless() -> Any:
+        for _ in range(500):
+            yield NUMBER.encode() * 1000
+
+    for content in (b'{"a": "' + NUMBER.encode() * 500_000 + b'"}', endless()):
+        answer = await running.shop.post(INITIATE, content=content, headers=JSON)
+        refused(answer, "body")
+    assert (await running.shop.get("/healthz")).status_code == 200
+
+
+async def test_a_card_number_in_a_header_or_the_query_is_not_repeated(running: Running) -> None:
+    body = by_token(new_order("header"))
+    for value in (NUMBER, spaced(NUMBER), spaced(NUMBER, "-")):
+        answer = await running.initiate(body, headers={"Idempotency-Key": value})
+        refused(answer, "Idempotency-Key")
+    for unfit in (b"", b"x" * 256, "ключ".encode()):
+        answer = await running.initiate(body, headers={b"Idempotency-Key": unfit})
+        refused(answer, "Idempotency-Key")
+    answer = await running.initiate(body, headers={"X-Card": NUMBER}, params={"card": NUMBER})
+    assert answer.status_code == 200
+    assert not found_in(answer.content)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "path", [f"/api/payment/{NUMBER}", f"/{NUMBER}", f"/api/payment/{NUMBER}/capture"]
+)
+async def test_a_card_number_in_a_path_is_not_repeated(
+    running: Running, method: str, path: str
+) -> None:
+    answer = await running.shop.request(method, path)
+    assert answer.status_code in (400, 404, 405)
+    assert not found_in(answer.content)
+
+
+def test_the_canaries_are_card_numbers() -> None:
+    assert check_digit("411111111111111") == "1"

@@ -1,0 +1,291 @@
+"""All of Tillflow, running: one stack of real processes for the tests in `api` and `walk`.
+
+Tests keep apart by their order ids. What is broken is mended by the test that broke it.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from standardwebhooks import Webhook
+from temporalio.client import Client
+
+from app.embedded.credentials import DEVELOPMENT_API_KEY, Credentials
+from app.embedded.ports import Ports
+from app.embedded.stack import Stack
+from tests.walk.cards import canary
+
+Json = dict[str, Any]
+CALLBACK = "/api/payment/callback"
+INITIATE = "/api/payment/initiate"
+PATIENCE = 90.0
+
+
+class Running:
+    """The stack, the storefront's view of it, and the sandbox's own judgement."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.credentials = Credentials.kept_in(stack.folder)
+        self.answers = bytearray()
+        """Every byte that the API said to anyone here."""
+        self.shop = self.storefront(stack.api_url)
+        # trust_env=False: a proxy set for the outside world is not for 127.0.0.1.
+        self.sandbox = httpx.AsyncClient(base_url=stack.sandbox.url, trust_env=False, timeout=20)
+
+    def storefront(self, url: str, key: str | None = DEVELOPMENT_API_KEY) -> httpx.AsyncClient:
+        """A client of the API at `url`."""
+
+        async def note(response: httpx.Response) -> None:
+            self.answers += str(response.headers).encode() + await response.aread()
+
+        return httpx.AsyncClient(
+            base_url=url,
+            headers={"Authorization": f"Bearer {key}"} if key is not None else {},
+            trust_env=False,
+            timeout=40,
+            event_hooks={"response": [note]},
+        )
+
+    async def close(self) -> None:
+        await self.shop.aclose()
+        await self.sandbox.aclose()
+
+    # Down and up.
+
+    async def kill(self, *parts: str) -> None:
+        """kill -9, all at once; they stay down."""
+        await asyncio.gather(*(self.stack.supervisor.kill(part) for part in parts))
+
+    async def revive(self, *parts: str) -> None:
+        """One after the other, in the order given."""
+        for part in parts:
+            await self.stack.supervisor.revive(part)
+
+    @asynccontextmanager
+    async def without(self, *parts: str) -> AsyncIterator[None]:
+        """While these parts are killed."""
+        await self.kill(*parts)
+        try:
+            yield
+        finally:
+            await self.revive(*parts)
+
+    # The storefront's side.
+
+    async def initiate(self, body: Json, **more: Any) -> httpx.Response:
+        return await self.shop.post(INITIATE, json=body, **more)
+
+    async def read(self, order_id: str) -> Json:
+        """The order as the API tells it; waits while something it needs is on its way back."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    answer = await self.shop.get(f"/api/payment/{order_id}")
+                except httpx.TransportError:
+                    answer = None
+                if answer is not None and answer.status_code != 503:
+                    assert answer.status_code == 200, answer.text
+                    read: Json = answer.json()
+                    return read
+                await asyncio.sleep(0.1)
+
+    async def until(self, order_id: str, **wanted: str) -> Json:
+        """Wait until the order tells all of `wanted`, by default that it is fulfilled."""
+        wanted = wanted or {"order_status": "fulfilled"}
+        order: Json = {}
+
+        async def told() -> bool:
+            nonlocal order
+            order = await self.read(order_id)
+            return wanted.items() <= order.items()
+
+        try:
+            await eventually(told)
+        except TimeoutError:
+            raise AssertionError(f"{order_id} is not {wanted}: {order}") from None
+        return order
+
+    # The gateway's side.
+
+    async def control(self, what: str, **order: Any) -> Json:
+        answer = await self.sandbox.post(f"/control/{what}", json=order)
+        assert answer.status_code == 200, answer.text
+        said: Json = answer.json()
+        return said
+
+    @asynccontextmanager
+    async def deliveries_held(self) -> AsyncIterator[None]:
+        """While the gateway keeps its callbacks to itself."""
+        await self.control("deliveries", mode="hold")
+        try:
+            yield
+        finally:
+            await self.control("deliveries", mode="deliver")
+
+    async def until_hit(self, faults_left: int = 0) -> None:
+        """Wait until the sandbox's faults have been met."""
+
+        async def met() -> bool:
+            waiting = (await self.sandbox.get("/control/faults")).json()["faults"]
+            return len(waiting) <= faults_left
+
+        await eventually(met)
+
+    async def ledger(self, order_id: str) -> Json:
+        answer = await self.sandbox.get("/control/ledger", params={"order_id": order_id})
+        said: Json = answer.json()
+        return said
+
+    async def charged_once(self, order_id: str, amount: int = 4999) -> None:
+        """One payment at the gateway, held once, taken once, nothing given back."""
+        ledger = await self.ledger(order_id)
+        assert ledger["orders"][order_id] == {
+            "payment_intents": 1,
+            "authorizations": 1,
+            "captures": 1,
+            "refunds": 0,
+        }
+        assert [intent["captured"] for intent in ledger["payment_intents"]] == [amount]
+
+    async def never_charged(self, order_id: str) -> None:
+        """The gateway neither holds nor took money for the order."""
+        for intent in (await self.ledger(order_id))["payment_intents"]:
+            assert intent["captured"] == intent["authorized"] - intent["released"] == 0
+
+    def signed(
+        self,
+        body: Json | bytes,
+        *,
+        message_id: str | None = None,
+        at: float | None = None,
+        secret: str | None = None,
+    ) -> tuple[bytes, dict[str, str]]:
+        """A callback in the generic form, and the headers that sign it."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        moment = datetime.fromtimestamp(at if at is not None else time.time(), UTC)
+        message_id = message_id or f"msg_{secrets.token_hex(8)}"
+        signature = Webhook(secret or self.credentials.callback_secret).sign(
+            message_id, moment, content.decode("latin-1")
+        )
+        return content, {
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(moment.timestamp())),
+            "webhook-signature": signature,
+            "content-type": "application/json",
+        }
+
+    async def hint(self, order_id: str, **more: Any) -> httpx.Response:
+        """A signed generic callback that says `success`."""
+        body = {
+            "order_id": order_id,
+            "status": "success",
+            "transaction_id": "txn-98765",
+            "payment_method": "credit_card",
+        }
+        content, headers = self.signed(body, **more)
+        return await self.shop.post(CALLBACK, content=content, headers=headers)
+
+    async def stripe_event(
+        self, event: Json | bytes, *, at: float | None = None, secret: str | None = None
+    ) -> httpx.Response:
+        """An event, signed as Stripe signs."""
+        content = event if isinstance(event, bytes) else json.dumps(event).encode()
+        signed_at = int(at if at is not None else time.time())
+        key = (secret or self.credentials.stripe_webhook_secret).encode()
+        digest = hmac.new(key, b"%d." % signed_at + content, hashlib.sha256).hexdigest()
+        headers = {"Stripe-Signature": f"t={signed_at},v1={digest}"}
+        return await self.shop.post(CALLBACK, content=content, headers=headers)
+
+    # The insides.
+
+    async def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of our database."""
+        url = self.stack.postgres.url.replace("+psycopg", "")
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            return await (await connection.execute(sql.encode(), values)).fetchall()
+
+    async def callbacks_delivered(self, order_id: str) -> None:
+        """Wait until the inbox holds nothing of the order that was not delivered."""
+
+        async def delivered() -> bool:
+            return not [event for event, when, _ in await self.inbox(order_id) if when is None]
+
+        await eventually(delivered)
+
+    async def inbox(self, order_id: str) -> list[tuple[Any, ...]]:
+        """The order's callbacks: event id, when it was delivered, and what became of it."""
+        return await self.query(
+            "SELECT event_id, delivered_at, outcome FROM callbacks WHERE order_id = %s ORDER BY id",
+            order_id,
+        )
+
+    async def temporal(self) -> Client:
+        return await Client.connect(self.stack.temporal.address)
+
+    def mails(self, order_id: str) -> list[str]:
+        """The mails about the order, whole."""
+        folder = self.stack.mail.maildir / "new"
+        texts = [file.read_text() for file in folder.iterdir()] if folder.exists() else []
+        return [text for text in texts if f"order {order_id}" in text]
+
+
+async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
+    """Ask again and again until it is true; TimeoutError when it does not become true."""
+    async with asyncio.timeout(PATIENCE):
+        while not await true():  # noqa: ASYNC110 - nobody outside sets an event for us
+            await asyncio.sleep(0.05)
+
+
+def new_order(name: str = "order") -> str:
+    return f"{name}-{secrets.token_hex(4)}"
+
+
+def request(order_id: str, **more: Any) -> Json:
+    """What a storefront sends to have an order of 49.99 paid with a card of its own."""
+    return {
+        "order_id": order_id,
+        "payment_method": "credit_card",
+        "amount": 49.99,
+        "credit_card": card(canary()),
+        **more,
+    }
+
+
+def by_token(order_id: str, method: str = "pm_card_visa", **more: Any) -> Json:
+    """The same with a token of the gateway's in place of the card."""
+    return {
+        "order_id": order_id,
+        "payment_method": "credit_card",
+        "amount": 49.99,
+        "payment_method_token": method,
+        **more,
+    }
+
+
+def card(number: str) -> Json:
+    return {"number": number, "expiry_month": "12", "expiry_year": "30", "cvv": "123"}
+
+
+@pytest.fixture(scope="session")
+async def running(tmp_path_factory: pytest.TempPathFactory, record: Path) -> AsyncIterator[Running]:
+    """The stack, started when the first test asks for it."""
+    folder = tmp_path_factory.mktemp("running")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SANDBOX_RECORD", str(record))
+        async with Stack(folder, Ports.free(), lambda _line: None) as stack:
+            await stack.start()
+            running = Running(stack)
+            yield running
+            await running.close()

@@ -1,0 +1,332 @@
+"""A shop on real parts: orders are placed as the API places them, callbacks come as Stripe's do."""
+
+import asyncio
+import hashlib
+import hmac
+import itertools
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowHandle,
+    WorkflowUpdateHandle,
+    WorkflowUpdateStage,
+)
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.testing import TimeSkipper
+from temporalio.worker import Worker
+
+from app.activities.callbacks import CallbackActivities
+from app.activities.fulfilment import fulfilment_activities
+from app.activities.payment import PaymentActivities
+from app.db.records import PostgresRecords
+from app.domain.facts import Event, Fact, PaymentMethod
+from app.domain.fulfilment import FulfilmentStep
+from app.domain.gateway import Gateway, GatewayEvent
+from app.domain.money import Money
+from app.domain.order import Capture, Order
+from app.domain.payment import Payment
+from app.fulfilment.reserve_stock import ReserveStock
+from app.fulfilment.send_receipt import MailServer, SendReceipt
+from app.fulfilment.ship_order import ShipOrder
+from app.gateways.stripe import StripeGateway
+from app.temporal import names
+from app.temporal.delivery import CallbackDelivery
+from app.workflows.payment import AttemptInput, PaymentInput, PaymentWorkflow
+from tests.sandbox.program import SECRET, Json, Sandbox, until
+from worker import WORKFLOWS
+
+AMOUNT = Money(4999, "usd")
+CARD = PaymentMethod("credit_card")
+RETURN_URL = "https://shop.example/return"
+GRACE = timedelta(seconds=20)
+EXPIRY = timedelta(minutes=30)
+
+_PATIENCE_SECONDS = 15
+
+_orders = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Charged:
+    """What the gateway holds, took and gave back for an order, and how often."""
+
+    held: int = 0
+    captured: int = 0
+    refunded: int = 0
+    authorizations: int = 0
+    captures: int = 0
+    refunds: int = 0
+
+
+NOTHING = Charged()
+ONCE = Charged(captured=4999, authorizations=1, captures=1)
+HELD = Charged(held=4999, authorizations=1)
+RELEASED = Charged(authorizations=1)
+GIVEN_BACK = Charged(captured=4999, refunded=4999, authorizations=1, captures=1, refunds=1)
+
+
+@dataclass
+class Placed:
+    """An order, and the workflow of its payment."""
+
+    shop: "Shop"
+    order: Order
+    skipping: bool
+    updates: list[WorkflowUpdateHandle[None]] = field(default_factory=list)
+
+    @property
+    def workflow(self) -> WorkflowHandle[PaymentWorkflow, str]:
+        return self.shop.temporal.get_workflow_handle_for(
+            PaymentWorkflow.run, names.payment_workflow_id(self.order.order_id)
+        )
+
+    async def ask(self, card: str, attempt: int = 1) -> WorkflowUpdateHandle[None]:
+        """Ask to be paid, as the API does: start the workflow or join it. Does not wait."""
+        shop, order = self.shop, self.order
+        asked = AttemptInput(attempt, card, CARD, return_url=RETURN_URL)
+        start = WithStartWorkflowOperation(
+            PaymentWorkflow.run,
+            PaymentInput(
+                order_id=order.order_id,
+                amount=order.amount,
+                gateway=shop.gateway.name,
+                capture=order.capture,
+                plan=[step.plan for step in shop.steps],
+                attempt=asked,
+                expiry_seconds=EXPIRY.total_seconds(),
+                grace_seconds=GRACE.total_seconds(),
+            ),
+            id=names.payment_workflow_id(order.order_id),
+            task_queue=shop.task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(names.ORDER_ID, order.order_id),
+                    SearchAttributePair(names.GATEWAY, shop.gateway.name),
+                    SearchAttributePair(names.PAYMENT_STATUS, "initiated"),
+                    SearchAttributePair(names.NEEDS_ATTENTION, False),
+                ]
+            ),
+            static_summary=f"Order {order.order_id}: {order.amount}",
+        )
+        client = shop.skipper.client if self.skipping else shop.temporal
+        update = await client.start_update_with_start_workflow(
+            PaymentWorkflow.initiate,
+            asked,
+            wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+            id=names.initiate_update_id(attempt),
+            start_workflow_operation=start,
+        )
+        self.updates.append(update)
+        return update
+
+    async def pay(self, card: str = "pm_card_visa", attempt: int = 1) -> Payment:
+        """Ask to be paid, and wait for the answer."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await (await self.ask(card, attempt)).result()
+        return await self.payment()
+
+    async def signal(self, event: GatewayEvent) -> None:
+        await self.workflow.signal(PaymentWorkflow.gateway_event, event)
+
+    async def call_back(self, type_: str = "payment_intent.amount_capturable_updated") -> None:
+        """The gateway's own event of that type reaches the workflow."""
+        await self.signal(await self.event(type_))
+
+    async def event(self, type_: str) -> GatewayEvent:
+        """The gateway's latest event of `type_` about this order, verified and translated."""
+        found: list[GatewayEvent] = []
+
+        async def arrived() -> bool:
+            found.extend(await self.shop.events(self.order.order_id, type_))
+            return bool(found)
+
+        await until(arrived)
+        return found[0]
+
+    async def result(self) -> Payment:
+        """Wait for the workflow's end. Nothing may be left hanging on it."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            state = await self.workflow.result()
+            for update in self.updates:
+                await update.result()
+        payment = await self.payment()
+        assert payment.state == state, "what the workflow believes is what the records say"
+        return payment
+
+    async def payment(self) -> Payment:
+        payment = await self.shop.records.find_payment(self.order.order_id)
+        assert payment is not None
+        return payment
+
+    async def facts(self) -> list[Fact]:
+        return await self.shop.records.facts(self.order.order_id)
+
+    async def story(self) -> list[Event]:
+        return [fact.event for fact in await self.facts()]
+
+    async def told(self, event: Event) -> Fact:
+        """The latest such fact, once there is one."""
+        found: list[Fact] = []
+
+        async def there() -> bool:
+            found[:] = [fact for fact in await self.facts() if fact.event is event]
+            return bool(found)
+
+        await until(there)
+        return found[-1]
+
+    async def charged(self) -> "Charged":
+        """What was really charged: the gateway's own sums."""
+        judged = await self.shop.sandbox.ledger(self.order.order_id)
+        sums = [
+            sum(intent[name] for intent in judged["payment_intents"])
+            for name in ("authorized", "released", "captured", "refunded")
+        ]
+        counts = judged["orders"].get(self.order.order_id, {})
+        return Charged(
+            held=sums[0] - sums[1] - sums[2],
+            captured=sums[2],
+            refunded=sums[3],
+            authorizations=counts.get("authorizations", 0),
+            captures=counts.get("captures", 0),
+            refunds=counts.get("refunds", 0),
+        )
+
+    async def intents(self) -> list[Any]:
+        """The order's payments at the gateway, as the gateway tells them."""
+        listed = await self.shop.sandbox.stripe.payment_intents.list_async({"limit": 100})
+        return [
+            intent
+            for intent in listed.data
+            if intent.to_dict()["metadata"].get("order_id") == self.order.order_id
+        ]
+
+    async def details(self) -> str:
+        """What an operator reads in the Temporal UI."""
+        metadata: Any = await self.workflow.query("__temporal_workflow_metadata")
+        return str(metadata.current_details)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A worker with its parts, and the client that places orders with it."""
+
+    skipper: TimeSkipper
+    task_queue: str
+    gateway: Gateway
+    steps: Sequence[FulfilmentStep]
+    records: PostgresRecords
+    engine: AsyncEngine
+    sandbox: Sandbox
+    delivery: CallbackDelivery
+    temporal: Client
+
+    @asynccontextmanager
+    async def another(
+        self, gateway: StripeGateway | None = None, steps: Sequence[FulfilmentStep] | None = None
+    ) -> AsyncIterator["Shop"]:
+        """The same shop with a stand-in for its gateway or its steps."""
+        async with open_shop(
+            self.temporal, self.engine, self.sandbox, gateway or self.gateway, steps or self.steps
+        ) as opened:
+            yield opened
+        if gateway is not None:
+            await gateway.close()
+
+    async def order(
+        self,
+        *,
+        skipping: bool = False,
+        amount: Money = AMOUNT,
+        capture: Capture = Capture.AUTOMATIC,
+        order_id: str | None = None,
+        **metadata: str,
+    ) -> Placed:
+        """A new order. `skipping`: whenever it waits, its clock jumps to the end of the wait."""
+        order_id = order_id or f"order-{next(_orders)}-{uuid4().hex[:6]}"
+        order = Order(order_id, amount, capture, metadata)
+        await self.records.open_order(order)
+        return Placed(self, order, skipping)
+
+    async def events(self, order_id: str, type_: str) -> list[GatewayEvent]:
+        """The gateway's events of `type_` about the order, the newest first."""
+        listed = await self.sandbox.stripe.events.list_async({"type": type_, "limit": 100})
+        told = [event.to_dict() for event in listed.data]
+        return [
+            self.gateway.read_callback(*signed(event))
+            for event in told
+            if event["data"]["object"].get("metadata", {}).get("order_id") == order_id
+        ]
+
+    async def pass_time(self, placed: Placed, by: timedelta) -> None:
+        """Move the clock of one order's workflow."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await self.skipper.fast_forward(placed.workflow, by)
+
+
+def signed(event: Json) -> tuple[dict[str, str], bytes]:
+    """The event as Stripe would send it now."""
+    body = json.dumps(event)
+    now = int(time.time())
+    mac = hmac.new(SECRET.encode(), f"{now}.{body}".encode(), hashlib.sha256).hexdigest()
+    return {"stripe-signature": f"t={now},v1={mac}"}, body.encode()
+
+
+def real_steps(engine: AsyncEngine) -> list[FulfilmentStep]:
+    """The plan as it is wired. No order here has an address, so no mail goes out."""
+    return [
+        ReserveStock(engine),
+        ShipOrder(engine),
+        SendReceipt(engine, MailServer("127.0.0.1", 1, "shop@shop.example")),
+    ]
+
+
+@asynccontextmanager
+async def open_shop(
+    client: Client,
+    engine: AsyncEngine,
+    sandbox: Sandbox,
+    gateway: Gateway,
+    steps: Sequence[FulfilmentStep] | None = None,
+) -> AsyncIterator[Shop]:
+    """A shop with a worker of its own."""
+    skipper = TimeSkipper(client)
+    queue = f"shop-{uuid4().hex}"
+    records = PostgresRecords(engine, gateway.name)
+    delivery = CallbackDelivery(skipper.client, records, queue)
+    steps = real_steps(engine) if steps is None else steps
+    payment = PaymentActivities(gateway, records)
+    async with Worker(
+        client,
+        task_queue=queue,
+        workflows=WORKFLOWS,
+        activities=[
+            payment.authorize_payment,
+            payment.look_up_payment,
+            payment.capture_payment,
+            payment.void_payment,
+            payment.refund_payment,
+            payment.release_payment,
+            payment.record_facts,
+            CallbackActivities(records, delivery.deliver).deliver_callbacks,
+            *fulfilment_activities(steps, records),
+        ],
+    ):
+        yield Shop(skipper, queue, gateway, steps, records, engine, sandbox, delivery, client)

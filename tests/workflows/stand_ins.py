@@ -1,0 +1,77 @@
+"""Stand-ins for what the sandbox cannot be told to do. Injected where the real part would be."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from app.domain.fulfilment import StepPlan, StepRefusedError
+from app.domain.gateway import AuthorizeRequest, GatewayPayment, OutcomeUnknownError
+from app.domain.money import Money
+from app.domain.order import Order
+from app.gateways.stripe import StripeGateway
+from tests.sandbox.program import KEY, SECRET, Sandbox
+
+
+class StandIn(StripeGateway):
+    """The real adapter; a subclass says where it goes wrong."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(
+            api_key=KEY, api_base=sandbox.url, webhook_secret=SECRET, timeout_seconds=5
+        )
+
+
+class Forgetful(StandIn):
+    """Nothing sent to authorize ever arrives, and nobody knows: `lost` says for how many calls."""
+
+    lost = 4
+
+    async def authorize(self, request: AuthorizeRequest, key: str) -> GatewayPayment:
+        if self.lost:
+            self.lost -= 1
+            raise OutcomeUnknownError("no answer")
+        return await super().authorize(request, key)
+
+
+class Seeing(StandIn):
+    """Shows every payment through `lens`, an authorization and a look-up alike."""
+
+    def __init__(self, sandbox: Sandbox, lens: Callable[[GatewayPayment], GatewayPayment]) -> None:
+        super().__init__(sandbox)
+        self._lens = lens
+
+    async def authorize(self, request: AuthorizeRequest, key: str) -> GatewayPayment:
+        return self._lens(await super().authorize(request, key))
+
+    async def look_up(
+        self, order_id: str, transaction_id: str | None, since: datetime
+    ) -> GatewayPayment | None:
+        seen = await super().look_up(order_id, transaction_id, since)
+        return self._lens(seen) if seen is not None else None
+
+
+def partly_approved(seen: GatewayPayment) -> GatewayPayment:
+    """The bank held less than was asked."""
+    return replace(seen, authorized=min(seen.authorized, 3000))
+
+
+def of_another_amount(seen: GatewayPayment) -> GatewayPayment:
+    return replace(seen, amount=Money(1, "usd"))
+
+
+class Refusing:
+    """A fulfilment step that cannot be done, or not be taken back."""
+
+    def __init__(self, plan: StepPlan, *, run: bool = True, undo: bool = False) -> None:
+        self.plan = plan
+        self._run = run
+        self._undo = undo
+
+    async def run(self, order: Order) -> str:
+        if self._run:
+            raise StepRefusedError("not possible")
+        return "done"
+
+    async def undo(self, order: Order) -> None:
+        if self._undo:
+            raise StepRefusedError("it is gone")
