@@ -28,7 +28,8 @@ from app.domain.order import Order
 from app.temporal import names
 from app.temporal.client import RPC_TIMEOUT
 from app.wiring import Parts
-from app.workflows.payment import AttemptInput, PaymentInput, PaymentWorkflow
+from app.workflows.messages import AttemptInput, PaymentInput
+from app.workflows.payment import PaymentWorkflow
 
 _OUT_OF_REACH = "The workflow engine is out of reach."
 _HEALTH_SECONDS = 3

@@ -23,7 +23,7 @@ from app.domain.order import Capture, Order
 from app.domain.payment import CLOSED, IN_FLIGHT, MAY_TRY_AGAIN, Attempt, Payment, State, apply
 from app.domain.records import RecordsUnavailableError
 from app.wiring import Parts
-from app.workflows.payment import AttemptInput
+from app.workflows.messages import AttemptInput
 
 MAX_ATTEMPTS = 5
 

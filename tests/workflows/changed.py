@@ -3,7 +3,8 @@
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from app.workflows.payment import PaymentInput, PaymentWorkflow
+    from app.workflows.messages import PaymentInput
+    from app.workflows.payment import PaymentWorkflow
 
 
 @workflow.defn(name="PaymentWorkflow")

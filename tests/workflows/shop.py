@@ -46,7 +46,8 @@ from app.fulfilment.ship_order import ShipOrder
 from app.gateways.stripe import StripeGateway
 from app.temporal import names
 from app.temporal.delivery import CallbackDelivery
-from app.workflows.payment import AttemptInput, PaymentInput, PaymentWorkflow
+from app.workflows.messages import AttemptInput, PaymentInput
+from app.workflows.payment import PaymentWorkflow
 from tests.sandbox.program import SECRET, Json, Sandbox, until
 from worker import WORKFLOWS
 

@@ -439,3 +439,41 @@ async def _void_at_the_gateway(shop: Shop, payment: Payment) -> None:
 async def _stock(shop: Shop, sku: str) -> int:
     async with AsyncSession(shop.engine) as session:
         return (await session.get_one(StockRow, sku)).available
+
+
+# An operator cancels the run in Temporal.
+
+
+async def test_canceling_a_run_that_waits_for_the_shopper_leaves_nothing_to_charge(
+    shop: Shop,
+) -> None:
+    placed = await shop.order()
+    await placed.pay("pm_card_authenticationRequired")
+    await placed.workflow.cancel()
+    ended = await _canceled(placed, NOTHING)
+    assert ended.state is State.VOIDED
+
+
+async def test_canceling_a_run_that_holds_money_releases_it(shop: Shop) -> None:
+    placed = await shop.order(capture=Capture.MANUAL)
+    await placed.pay()
+    await placed.call_back()
+    await placed.told(Event.STEP_DONE)
+    await placed.workflow.cancel()
+    await _canceled(placed, RELEASED)
+    assert (await placed.told(Event.CANCELED)).reason == "the run was canceled in Temporal"
+
+
+async def test_canceling_a_run_that_does_not_know_its_outcome_waits_until_it_does(
+    shop: Shop,
+) -> None:
+    await shop.sandbox.control(
+        "faults", path="/v1/payment_intents", method="POST", mode="after", action="drop", times=4
+    )
+    await shop.sandbox.control("faults", path="/v1/payment_intents", method="GET", status=500)
+    placed = await shop.order(skipping=True)
+    update = await placed.ask("pm_card_visa")
+    await placed.told(Event.OUTCOME_UNKNOWN)
+    await placed.workflow.cancel()
+    await update.result()
+    await _canceled(placed, RELEASED)

@@ -1,0 +1,293 @@
+"""What the workflow and the gateway have to say to each other about one order's payment."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from app.activities.failures import Failure
+from app.activities.payment import (
+    AuthorizeInput,
+    Learnt,
+    LookUpInput,
+    MoneyInput,
+    PaymentActivities,
+    ReleaseInput,
+)
+from app.domain.facts import Decline, Event, Fact, Source
+from app.domain.gateway import GatewayEvent, GatewayPayment, Status
+from app.domain.learn import learn
+from app.domain.money import Money
+from app.domain.payment import CLOSED, MAY_TRY_AGAIN, OrderState, State
+from app.temporal import policies
+from app.workflows.known import Known
+from app.workflows.messages import AttemptInput
+
+# An authorization that the gateway does not know this long after we sent it never arrived.
+ABSENCE_PROVEN_AFTER = timedelta(seconds=60)
+LONGEST_CAPTURE_PAUSE = timedelta(hours=1)
+FIRST_REFUND_PAUSE = timedelta(minutes=5)
+LONGEST_REFUND_PAUSE = timedelta(hours=12)
+
+_MONEY = frozenset({Status.AUTHORIZED, Status.CAPTURED})
+_NO_MONEY = frozenset({Status.NOTHING, Status.DECLINED, Status.REQUIRES_ACTION})
+
+
+class GatewayTalk:
+    """Each method asks, and keeps what it learns in `known`."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._order = known.order
+        self._unknown_since: datetime | None = None
+
+    async def attempt(self, attempt: AttemptInput) -> None:
+        """Ask to hold the money, unless the attempt before has brought it."""
+        if self._known.payment.attempts and self._known.payment.state not in MAY_TRY_AGAIN:
+            return
+        self._known.looks_without_news = 0
+        self._known.learn(
+            [
+                Fact(
+                    Event.ATTEMPTED,
+                    workflow.now(),
+                    Source.WORKFLOW,
+                    attempt=attempt.number,
+                    method=attempt.method,
+                )
+            ]
+        )
+        try:
+            learnt = await workflow.execute_activity_method(
+                PaymentActivities.authorize_payment,
+                AuthorizeInput(
+                    order_id=self._order.order_id,
+                    amount=self._order.amount,
+                    attempt=attempt.number,
+                    token=attempt.token,
+                    method=attempt.method,
+                    transaction_id=self._known.payment.transaction_id,
+                    return_url=attempt.return_url,
+                    idempotency_key=attempt.idempotency_key,
+                ),
+                summary=f"Hold {self._order.amount} on {attempt.method}, attempt {attempt.number}",
+                **policies.AUTHORIZE,
+            )
+        except ActivityError as error:
+            if _failure(error) == Failure.UNAVAILABLE:
+                await self._known.tell(
+                    Event.FAILED,
+                    attempt=attempt.number,
+                    decline=Decline("gateway_unavailable", "The payment could not be started."),
+                )
+            else:
+                await self._outcome_unknown(attempt.number)
+            return
+        await self._adopt(learnt)
+        if self._known.payment.state is State.INITIATED:  # an answer that tells nothing
+            await self._outcome_unknown(attempt.number)
+
+    async def _outcome_unknown(self, attempt: int) -> None:
+        self._unknown_since = workflow.now()
+        await self._known.tell(Event.OUTCOME_UNKNOWN, attempt=attempt)
+
+    async def capture(self) -> None:
+        """Take the money, unless it is not there to take any more."""
+        payment = self._known
+        await self._move_money(
+            PaymentActivities.capture_payment,
+            f"Take {self._order.amount}",
+            lambda: bool(
+                payment.payment.captured or payment.payment.state in CLOSED or payment.unusable
+            ),
+        )
+
+    async def take_in(self, event: GatewayEvent) -> None:
+        """One callback: adopted if it is plainly news of our payment, else a reason to look."""
+        seen, known = event.payment, self._known.payment
+        over = known.order_state is OrderState.CANCELED
+        if seen is None:
+            if over and not known.captured:
+                await self._release(known.transaction_id)
+            elif not known.captured:
+                await self.look_up()
+            return
+        if known.transaction_id not in (None, seen.transaction_id):
+            await self._release(seen.transaction_id)
+            return
+        facts = learn(
+            seen, source=Source.CALLBACK, at=workflow.now(), attempt=self._known.latest_attempt
+        )
+        if seen.status in _MONEY and not known.confirmed:
+            facts.append(Fact(Event.CONFIRMED, workflow.now(), Source.CALLBACK))
+        if not self._known.is_news(facts):
+            return
+        if over:
+            await self._release(seen.transaction_id)
+        elif seen.status in _MONEY:
+            await self._known.record(facts)
+            await self._check_amount(seen)
+        else:
+            await self.look_up()
+
+    async def look_up(self) -> None:
+        """Ask the gateway how things stand, and believe it."""
+        try:
+            learnt = await workflow.execute_activity_method(
+                PaymentActivities.look_up_payment,
+                LookUpInput(
+                    order_id=self._order.order_id,
+                    attempt=self._known.latest_attempt,
+                    since=workflow.info().start_time,
+                    transaction_id=self._known.payment.transaction_id,
+                    old_declines=self._old_declines(),
+                ),
+                summary="No news: ask the gateway how the payment stands",
+                **policies.LOOK_UP,
+            )
+        except ActivityError as error:
+            await self._known.tell(
+                Event.FLAGGED, reason=f"the gateway tells us nothing: {error.cause}"
+            )
+            return
+        await self._adopt(learnt)
+        if self._known.payment.state in (State.AUTHORIZED, State.CAPTURED):
+            if not self._known.payment.confirmed:
+                await self._known.tell(Event.CONFIRMED, source=Source.LOOK_UP)
+        elif self._known.payment.state is State.UNKNOWN and self._absence_is_proven():
+            await self._known.tell(
+                Event.FAILED,
+                attempt=self._known.latest_attempt,
+                decline=Decline("not_charged", "The payment did not go through."),
+            )
+
+    def _old_declines(self) -> list[Decline]:
+        """What the gateway may still show although the latest attempt has not arrived yet."""
+        if self._known.payment.state is not State.UNKNOWN:
+            return []
+        latest = self._known.latest_attempt
+        tried = self._known.payment.attempts.values()
+        return [t.decline for t in tried if t.decline is not None and t.number != latest]
+
+    def _absence_is_proven(self) -> bool:
+        since = self._unknown_since
+        return since is not None and workflow.now() - since >= ABSENCE_PROVEN_AFTER
+
+    async def _adopt(self, learnt: Learnt) -> None:
+        """Facts that an activity has already put into the records."""
+        self._known.learn(learnt.facts)
+        seen = learnt.seen
+        if seen is None:
+            return
+        await self._check_amount(seen)
+        if self._known.payment.state is State.AUTHORIZED and seen.status in _NO_MONEY:
+            await self._known.tell(Event.VOIDED, reason=f"the gateway's payment is {seen.status}")
+
+    async def _check_amount(self, seen: GatewayPayment) -> None:
+        """Neither another amount nor a part of it pays for the order."""
+        amount = {
+            Status.AUTHORIZED: seen.amount.of(seen.authorized),
+            Status.CAPTURED: seen.amount.of(seen.captured),
+        }.get(seen.status, seen.amount)
+        wrong = next((a for a in (seen.amount, amount) if a != self._order.amount), None)
+        if wrong is not None and self._known.unusable is None:
+            self._known.unusable = f"the gateway's payment is for {wrong}"
+            await self._known.tell(Event.FLAGGED, reason=self._known.unusable)
+
+    async def _move_money(
+        self,
+        act: Callable[[PaymentActivities, MoneyInput], Awaitable[Learnt]],
+        summary: str,
+        done: Callable[[], bool],
+    ) -> None:
+        """Ask the gateway until it is done, a new key each time a look-up proved that it is not. A
+        refusal is final: it is flagged, and what the look-up tells then stands."""
+        number = 0
+        while not done():
+            number += 1
+            if number > 1:
+                await asyncio.sleep(min(2**number, LONGEST_CAPTURE_PAUSE.total_seconds()))
+            try:
+                learnt = await workflow.execute_activity_method(
+                    act,
+                    self._money(self._order.amount, number),
+                    summary=summary,
+                    **policies.MOVE_MONEY,
+                )
+            except ActivityError as error:
+                refused = _failure(error) == Failure.REFUSED
+                if refused:
+                    await self._known.tell(Event.FLAGGED, reason=f"{summary}: {error.cause}")
+                await self.look_up()
+                if refused:
+                    return
+            else:
+                await self._adopt(learnt)
+
+    async def release_hold(self) -> None:
+        """Void, or refund what was captured. An expired checkout may still have a payment open at
+        the gateway, which the shopper could yet approve."""
+        if self._known.payment.transaction_id is None:
+            return
+        await self._move_money(
+            PaymentActivities.void_payment,
+            f"Release {self._order.amount}",
+            lambda: self._known.payment.state is State.VOIDED or self._known.payment.captured > 0,
+        )
+        if self._known.payment.captured:
+            await self._refund()
+
+    async def _refund(self) -> None:
+        """Give back all that was captured. One key for ever: a second one could refund twice."""
+        pause = FIRST_REFUND_PAUSE
+        while self._known.payment.refunded < self._known.payment.captured:
+            amount = self._order.amount.of(
+                self._known.payment.captured - self._known.payment.refunded
+            )
+            try:
+                learnt = await workflow.execute_activity_method(
+                    PaymentActivities.refund_payment,
+                    self._money(amount, number=1),
+                    summary=f"Refund {amount}",
+                    **policies.MOVE_MONEY,
+                )
+            except ActivityError as error:
+                if _failure(error) == Failure.REFUSED:
+                    await self._known.tell(
+                        Event.FLAGGED, reason=f"no refund of {amount}: {error.cause}"
+                    )
+                    return
+                await self._known.tell(Event.FLAGGED, reason="the refund is not confirmed yet")
+                await asyncio.sleep(pause.total_seconds())
+                pause = min(pause * 2, LONGEST_REFUND_PAUSE)
+            else:
+                self._known.learn(learnt.facts)
+
+    async def _release(self, transaction_id: str | None) -> None:
+        """Money that the order has no use for: it has another payment, or is over."""
+        learnt = await workflow.execute_activity_method(
+            PaymentActivities.release_payment,
+            ReleaseInput(
+                self._order.order_id,
+                workflow.info().start_time,
+                self._known.latest_attempt,
+                transaction_id,
+            ),
+            summary=f"Release {transaction_id or 'what came late'}: the order has no use for it",
+            **policies.LOOK_UP,
+        )
+        self._known.learn(learnt.facts)
+
+    def _money(self, amount: Money, number: int) -> MoneyInput:
+        transaction_id = self._known.payment.transaction_id
+        if transaction_id is None:
+            raise ApplicationError("no gateway payment to act on", non_retryable=True)
+        return MoneyInput(
+            self._order.order_id, transaction_id, amount, number, self._known.latest_attempt
+        )
+
+
+def _failure(error: ActivityError) -> str | None:
+    return error.cause.type if isinstance(error.cause, ApplicationError) else None
