@@ -17,7 +17,7 @@ from app.api.problems import FieldError, Kind, ProblemError, documented, unavail
 from app.api.schemas import ORDER_ID, InitiateRequest, PaymentStatus, PaymentView, secret_free
 from app.api.views import payment_status, payment_view
 from app.domain.facts import Event, Fact, PaymentMethod, Source
-from app.domain.gateway import RefusedError
+from app.domain.gateway import RefusedError, Token
 from app.domain.money import InvalidAmountError, Money, exponent
 from app.domain.order import Capture, Order
 from app.domain.payment import CLOSED, IN_FLIGHT, MAY_TRY_AGAIN, Attempt, Payment, State, apply
@@ -84,6 +84,9 @@ async def initiate(
             "payment_method_token. Nothing was done.",
         )
     wanted = _order(body, parts)
+    # For a new order the token comes first: a card that the gateway cannot use leaves no order.
+    new = await parts.records.find_order(wanted.order_id) is None
+    token = await _token(parts, body) if new else None
     order, payment = await parts.records.open_order(wanted)
     _same_order(order, wanted)
     fingerprint = f"{key} {_fingerprint(body)}" if key is not None else None
@@ -91,7 +94,7 @@ async def initiate(
     if earlier is not None and earlier is not payment.attempt:
         raise _not_paid(earlier)
     if earlier is None or payment.state in IN_FLIGHT:
-        payment = await _pay(parts, order, payment, body, fingerprint)
+        payment = await _pay(parts, order, payment, body, fingerprint, token)
     return _answer(payment, response)
 
 
@@ -137,7 +140,12 @@ async def capture(order_id: OrderIdPath, parts: WithParts, response: Response) -
 
 
 async def _pay(
-    parts: Parts, order: Order, payment: Payment, body: InitiateRequest, key: str | None
+    parts: Parts,
+    order: Order,
+    payment: Payment,
+    body: InitiateRequest,
+    key: str | None,
+    token: Token | None,
 ) -> Payment:
     """Make the attempt that the request asks for, or join the one under way."""
     if payment.attempts and payment.state not in IN_FLIGHT | MAY_TRY_AGAIN:
@@ -148,14 +156,15 @@ async def _pay(
             Kind.TOO_MANY_ATTEMPTS,
             f"{MAX_ATTEMPTS} attempts were made. Start again with a new order_id.",
         )
-    token, method = "", PaymentMethod(body.payment_method)
-    if number not in payment.attempts:  # else the running attempt has its token already
-        token, method = await _token(parts, body)
+    if token is None and number not in payment.attempts:
+        token = await _token(parts, body)
+    # An attempt under way has its token already, and does not look at this one.
+    id_, method = (token.id, token.method) if token else ("", PaymentMethod(body.payment_method))
     running = await Checkout(parts).attempt(
         order,
         AttemptInput(
             number=number,
-            token=token,
+            token=id_,
             method=method,
             return_url=str(body.return_url) if body.return_url is not None else None,
             idempotency_key=key,
@@ -171,9 +180,9 @@ async def _pay(
     return apply(known, sent)
 
 
-async def _token(parts: Parts, body: InitiateRequest) -> tuple[str, PaymentMethod]:
+async def _token(parts: Parts, body: InitiateRequest) -> Token:
     if body.credit_card is None:
-        return body.payment_method_token or "", PaymentMethod(body.payment_method)
+        return Token(body.payment_method_token or "", PaymentMethod(body.payment_method))
     try:
         async with asyncio.timeout(parts.settings.initiate_wait_seconds):
             token = await parts.gateway.create_token(body.credit_card.to_card())
@@ -187,7 +196,7 @@ async def _token(parts: Parts, body: InitiateRequest) -> tuple[str, PaymentMetho
             {"code": refusal.code, "retryable": True},
         ) from None
     method = PaymentMethod(body.payment_method, token.method.brand, token.method.last4)
-    return token.id, method
+    return Token(token.id, method)
 
 
 def _answer(payment: Payment, response: Response) -> PaymentView:
