@@ -6,7 +6,8 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import APIRouter, Body, Depends, Header, Path, Response
+from fastapi.openapi.models import Example
 from pydantic import AfterValidator
 
 from app.api.access import WithParts, require_key
@@ -52,6 +53,31 @@ _UNDER_WAY: dict[str, Any] = {
 }
 
 
+_SAMPLE: dict[str, Any] = {
+    "order_id": "order-12345",
+    "payment_method": "credit_card",
+    "amount": 49.99,
+}
+EXAMPLES: dict[str, Example] = {
+    "token": {
+        "summary": "With the gateway's token",
+        "value": {**_SAMPLE, "payment_method_token": "pm_card_visa"},
+    },
+    "card": {
+        "summary": "With a raw card, where that is switched on",
+        "value": {
+            **_SAMPLE,
+            "credit_card": {
+                "number": "4111 1111 1111 1111",
+                "expiry_month": "12",
+                "expiry_year": "30",
+                "cvv": "123",
+            },
+        },
+    },
+}
+
+
 @router.post(
     "/initiate",
     summary="Pay for an order, or try again after a decline",
@@ -73,7 +99,10 @@ _UNDER_WAY: dict[str, Any] = {
     },
 )
 async def initiate(
-    body: InitiateRequest, parts: WithParts, response: Response, key: IdempotencyKey = None
+    body: Annotated[InitiateRequest, Body(openapi_examples=EXAMPLES)],
+    parts: WithParts,
+    response: Response,
+    key: IdempotencyKey = None,
 ) -> PaymentView:
     """Safe to repeat: an order in flight or paid answers with the same payment. After a decline,
     a new request is a new attempt on the same order."""

@@ -126,6 +126,14 @@ async def test_a_token_that_the_gateway_does_not_know_is_refused(running: Runnin
     assert (await running.initiate(by_token(order_id))).status_code == 200
 
 
+async def test_a_card_that_the_gateway_cannot_use_leaves_no_order(running: Running) -> None:
+    order_id = new_order("unusable")
+    await running.control("faults", path="/v1/payment_methods", method="POST", status=400)
+    answer = await running.initiate(request(order_id))
+    problem(answer, 400, "payment-method-refused")
+    assert await running.query("SELECT 1 FROM orders WHERE order_id = %s", order_id) == []
+
+
 async def test_a_shopper_who_must_authenticate_is_sent_to_the_bank(running: Running) -> None:
     order_id = new_order("bank")
     body = request(
