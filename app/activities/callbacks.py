@@ -23,7 +23,7 @@ class CallbackActivities:
     @activity.defn
     async def deliver_callbacks(self) -> int:
         """Deliver what waits, oldest first; how many there were. One that cannot be delivered keeps
-        none of the others waiting."""
+        none of the others of its batch waiting."""
         async with reported():
             waiting = await self._records.waiting_callbacks(_BATCH)
             failures: list[Exception] = []

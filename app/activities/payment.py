@@ -21,6 +21,7 @@ from app.domain.money import Money
 from app.domain.records import Records
 
 _UNSENT = "unsent"
+_CAN_BE_OVER = (Status.AUTHORIZED, Status.CAPTURED, Status.VOIDED)
 
 
 @dataclass(frozen=True)
@@ -205,17 +206,19 @@ class PaymentActivities:
 
     async def _release(self, ask: ReleaseInput) -> Learnt:
         seen = await self._gateway.look_up(ask.order_id, ask.transaction_id, ask.since)
-        if seen is None or seen.status not in (Status.AUTHORIZED, Status.CAPTURED):
+        if seen is None or seen.status not in _CAN_BE_OVER:
             return Learnt([], seen)
         payment = await self._records.find_payment(ask.order_id)
         ours = payment is not None and payment.transaction_id in (None, seen.transaction_id)
         given_back = payment.refunded if payment is not None and ours else 0
         key = f"{ask.order_id}:release:{seen.transaction_id}"
         if not seen.captured:
-            seen_before, seen = seen, await self._gateway.void(seen.transaction_id, key=key)
+            before = seen
+            if seen.status is not Status.VOIDED:  # else an earlier try voided it, unrecorded
+                seen = await self._gateway.void(seen.transaction_id, key=key)
             if seen.status is Status.VOIDED:
                 released = Fact(Event.VOIDED, _now(), Source.GATEWAY, reference=seen.transaction_id)
-                return await self._released(ask, seen_before, released, ours=ours)
+                return await self._released(ask, before, released, ours=ours)
             if not seen.captured:
                 raise OutcomeUnknownError(f"{seen.transaction_id} is {seen.status} still")
         if given_back >= seen.captured:
@@ -236,8 +239,10 @@ class PaymentActivities:
 
     async def _refund(self, transaction_id: str, amount: Money, key: str) -> Fact:
         refund = await self._gateway.refund(transaction_id, amount, key=key)
-        if refund.status == "failed":
-            raise RefusedError("refund_failed", f"refund {refund.refund_id} failed")
+        if refund.status in ("failed", "canceled"):
+            raise RefusedError("refund_failed", f"refund {refund.refund_id} {refund.status}")
+        if refund.status != "succeeded":
+            raise OutcomeUnknownError(f"refund {refund.refund_id} is {refund.status}")
         return Fact(
             Event.REFUNDED,
             _now(),

@@ -150,7 +150,7 @@ class Gateway(Protocol):
         """Release the held money. Answers with the payment as it is if it cannot be voided now."""
 
     async def refund(self, transaction_id: str, amount: Money, key: str) -> Refund:
-        """Give captured money back."""
+        """Give captured money back; or answer with the refund that `key` made before, as it is."""
 
     def read_callback(self, headers: Mapping[str, str], body: bytes) -> GatewayEvent:
         """Verify and translate. Raises InvalidCallbackError; anything else is a defect."""

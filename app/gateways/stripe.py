@@ -172,20 +172,32 @@ class StripeGateway:
         )
 
     async def refund(self, transaction_id: str, amount: Money, key: str) -> Refund:
-        made = await _answer(
-            self._api.refunds.create_async(
-                params={
-                    "payment_intent": transaction_id,
-                    "amount": stripe_money.to_stripe(amount),
-                },
-                options={"idempotency_key": key},
+        # Looked for first: Stripe replays a stored 500 for ever, then forgets the key, and a second
+        # part of the money could go back.
+        made = await self._find_refund(transaction_id, key)
+        if made is None:
+            made = await _answer(
+                self._api.refunds.create_async(
+                    params={
+                        "payment_intent": transaction_id,
+                        "amount": stripe_money.to_stripe(amount),
+                        "metadata": {"key": key},
+                    },
+                    options={"idempotency_key": key},
+                )
             )
-        )
         return Refund(
             made["id"],
             stripe_money.from_stripe(made["amount"], made["currency"]),
             made["status"] or "pending",
         )
+
+    async def _find_refund(self, transaction_id: str, key: str) -> dict[str, Any] | None:
+        listed = await _answer(
+            self._api.refunds.list_async(params={"payment_intent": transaction_id, "limit": 100})
+        )
+        made = (r for r in listed["data"] if (r.get("metadata") or {}).get("key") == key)
+        return next(made, None)
 
     def read_callback(self, headers: Mapping[str, str], body: bytes) -> GatewayEvent:
         event = verified_event(headers, body, self._webhook_secret)

@@ -27,6 +27,9 @@ from app.workflows.messages import AttemptInput
 
 # An authorization that the gateway does not know this long after we sent it never arrived.
 ABSENCE_PROVEN_AFTER = timedelta(seconds=60)
+# Held money is not left where it is for one refusal: eight tries take about eight minutes.
+RELEASE_REFUSALS_TAKEN = 8
+NOT_CHARGED = "not_charged"
 LONGEST_CAPTURE_PAUSE = timedelta(hours=1)
 FIRST_REFUND_PAUSE = timedelta(minutes=5)
 LONGEST_REFUND_PAUSE = timedelta(hours=12)
@@ -160,7 +163,7 @@ class GatewayTalk:
             await self._known.tell(
                 Event.FAILED,
                 attempt=self._known.latest_attempt,
-                decline=Decline("not_charged", "The payment did not go through."),
+                decline=Decline(NOT_CHARGED, "The payment did not go through."),
             )
 
     def _old_declines(self) -> list[Decline]:
@@ -201,9 +204,10 @@ class GatewayTalk:
         act: Callable[[PaymentActivities, MoneyInput], Awaitable[Learnt]],
         summary: str,
         done: Callable[[], bool],
+        refusals_taken: int = 1,
     ) -> None:
         """Ask the gateway until it is done, a new key each time a look-up proved that it is not. A
-        refusal is final: it is flagged, and what the look-up tells then stands."""
+        refusal is flagged; after `refusals_taken` of them what the look-up tells stands."""
         number = 0
         while not done():
             number += 1
@@ -217,11 +221,11 @@ class GatewayTalk:
                     **policies.MOVE_MONEY,
                 )
             except ActivityError as error:
-                refused = _failure(error) == Failure.REFUSED
-                if refused:
+                if _failure(error) == Failure.REFUSED:
+                    refusals_taken -= 1
                     await self._known.tell(Event.FLAGGED, reason=f"{summary}: {error.cause}")
                 await self.look_up()
-                if refused:
+                if refusals_taken == 0:
                     return
             else:
                 await self._adopt(learnt)
@@ -229,15 +233,23 @@ class GatewayTalk:
     async def release_hold(self) -> None:
         """Void, or refund what was captured. An expired checkout may still have a payment open at
         the gateway, which the shopper could yet approve."""
+        if self._known.payment.transaction_id is None and self._may_have_arrived_late():
+            await self.look_up()
         if self._known.payment.transaction_id is None:
             return
         await self._move_money(
             PaymentActivities.void_payment,
             f"Release {self._order.amount}",
             lambda: self._known.payment.state is State.VOIDED or self._known.payment.captured > 0,
+            refusals_taken=RELEASE_REFUSALS_TAKEN,
         )
         if self._known.payment.captured:
             await self._refund()
+
+    def _may_have_arrived_late(self) -> bool:
+        """Whether an attempt was sent of which the gateway knew nothing when we asked."""
+        tried = self._known.payment.attempts.values()
+        return any(t.decline is not None and t.decline.code == NOT_CHARGED for t in tried)
 
     async def _refund(self) -> None:
         """Give back all that was captured. One key for ever: a second one could refund twice."""

@@ -12,7 +12,7 @@ from temporalio.client import WorkflowExecutionStatus
 from app.db.tables import StockRow
 from app.domain.facts import Event
 from app.domain.fulfilment import Phase, StepPlan
-from app.domain.gateway import GatewayEvent, GatewayPayment, RefusedError
+from app.domain.gateway import AuthorizeRequest, GatewayEvent, GatewayPayment, RefusedError
 from app.domain.money import Money
 from app.domain.order import Capture
 from app.domain.payment import OrderState, Payment, State
@@ -21,7 +21,7 @@ from app.fulfilment.reserve_stock import set_stock
 from app.gateways.stripe import StripeGateway
 from app.temporal import names
 from app.workflows.payment import PaymentWorkflow
-from tests.sandbox.program import KEY, SECRET
+from tests.sandbox.program import KEY, SECRET, Json
 from tests.workflows import scenarios
 from tests.workflows.shop import (
     EXPIRY,
@@ -34,7 +34,14 @@ from tests.workflows.shop import (
     Placed,
     Shop,
 )
-from tests.workflows.stand_ins import Refusing, Seeing, StandIn, of_another_amount, partly_approved
+from tests.workflows.stand_ins import (
+    Forgetful,
+    Refusing,
+    Seeing,
+    StandIn,
+    of_another_amount,
+    partly_approved,
+)
 
 _SHIP = StepPlan("ship_order", Phase.AFTER_CAPTURE, essential=True)
 _RESERVE = StepPlan("reserve_stock", Phase.BEFORE_CAPTURE, essential=True)
@@ -159,15 +166,51 @@ async def test_a_step_that_cannot_be_undone_does_not_keep_the_money(shop: Shop) 
         assert ended.attention == {"reserve stock was not undone: refused: it is gone"}
 
 
-async def test_a_refund_is_made_once_although_its_answers_are_lost(shop: Shop) -> None:
+@pytest.mark.parametrize("answer", [{"action": "drop"}, {"status": 500}], ids=["lost", "a 500"])
+async def test_a_refund_is_made_once_although_its_answer_is(shop: Shop, answer: Json) -> None:
     async with shop.another(steps=[Refusing(_SHIP)]) as refusing:
         await shop.sandbox.control(
-            "faults", method="POST", path="/v1/refunds", mode="after", action="drop", times=8
+            "faults", method="POST", path="/v1/refunds", mode="after", **answer
         )
         placed = await refusing.order(skipping=True)
         await placed.pay()
         ended = await _canceled(placed, GIVEN_BACK)
-        assert ended.attention == {"the refund is not confirmed yet"}
+        assert (ended.state, ended.refunded) == (State.REFUNDED, 4999)
+        assert not ended.attention
+
+
+async def test_a_refund_counts_only_once_it_has_succeeded(shop: Shop) -> None:
+    async with shop.another(steps=[Refusing(_SHIP)]) as refusing:
+        placed = await refusing.order()
+        await placed.pay("pm_card_pendingRefund")
+        await placed.call_back()
+        ended = await _canceled(placed, GIVEN_BACK)
+        assert (ended.state, ended.refunded) == (State.REFUNDED, 4999)
+
+
+async def test_held_money_is_released_although_the_gateway_refuses_once(shop: Shop) -> None:
+    placed = await shop.order(skipping=True, sku="never in stock")
+    await shop.sandbox.control("faults", method="POST", path=r"^/v1/payment_intents/[^/]+/cancel$", status=400)
+    await placed.pay()
+    ended = await _canceled(placed, RELEASED)
+    assert any("Release 49.99 USD" in reason for reason in ended.attention)
+
+
+async def test_a_hold_that_came_after_we_gave_it_up_is_released_at_the_end(shop: Shop) -> None:
+    gateway = Forgetful(shop.sandbox)
+    async with shop.another(gateway) as forgetful:
+        placed = await forgetful.order()
+        asked = await placed.ask("pm_card_visa")
+        await forgetful.pass_time(placed, timedelta(seconds=5))
+        await placed.told(Event.OUTCOME_UNKNOWN)
+        await forgetful.pass_time(placed, timedelta(seconds=90))
+        await asked.result()
+        # It arrives after all, and its callback is lost.
+        await gateway.authorize(
+            AuthorizeRequest(placed.order.order_id, placed.order.amount, "pm_card_visa"), "late"
+        )
+        await forgetful.pass_time(placed, EXPIRY)
+        await _canceled(placed, RELEASED)
 
 
 async def test_a_refund_that_the_gateway_refuses_is_for_a_human_and_ends(shop: Shop) -> None:
