@@ -10,6 +10,7 @@ from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
     WorkflowExecutionStatus,
+    WorkflowHandle,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
     WorkflowUpdateStage,
@@ -23,7 +24,7 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from app.api.problems import unavailable
+from app.api.problems import ProblemError, unavailable
 from app.domain.order import Order
 from app.temporal import names
 from app.temporal.client import RPC_TIMEOUT
@@ -43,16 +44,27 @@ class Checkout:
         self._temporal: Client = parts.temporal
         self._wait_seconds = parts.settings.initiate_wait_seconds
 
-    async def attempt(self, order: Order, attempt: AttemptInput) -> bool:
+    async def attempt(self, order: Order, attempt: AttemptInput, *, under_way: bool) -> bool:
         """Start the order's workflow or join it, and wait a while for the attempt's answer.
 
-        False when the workflow has ended. Raises the service-unavailable problem only where the
-        attempt is not going to be made; where nobody can know, it counts as under way.
+        `under_way`: the records show the attempt already. False when the workflow has ended. Raises
+        the service-unavailable problem where the attempt is not sure to be made.
         """
-        await self._require_temporal()
+        try:
+            await self._require_temporal()
+        except ProblemError:
+            if under_way:
+                return True
+            raise
+        kept = under_way
         accepted = False
         try:
             async with asyncio.timeout(self._wait_seconds):
+                if attempt.number > 1 and not under_way:
+                    await self._workflow(order).signal(
+                        PaymentWorkflow.attempt_requested, attempt, rpc_timeout=RPC_TIMEOUT
+                    )
+                    kept = True
                 handle = await self._temporal.start_update_with_start_workflow(
                     PaymentWorkflow.initiate,
                     attempt,
@@ -65,10 +77,12 @@ class Checkout:
         except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError):
             return False
         except (TimeoutError, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-            if accepted and _ended(error):
+            if _ended(error):
                 return False
-            if not accepted and not await self._may_go_on(order):
-                raise unavailable("The payment could not be taken on.") from None
+            if not kept and not accepted and not await self._started(order, attempt):
+                raise unavailable(
+                    "The payment may not have been taken on.", "It may still be made."
+                ) from None
         return True
 
     async def capture(self, order_id: str) -> bool:
@@ -141,15 +155,22 @@ class Checkout:
             static_summary=f"Order {order.order_id}: {order.amount}",
         )
 
-    async def _may_go_on(self, order: Order) -> bool:
-        """Whether the attempt may be made although no worker has answered. The first one is part of
-        the workflow's start, which Temporal keeps; a later one waits in Temporal's memory."""
-        workflow = self._temporal.get_workflow_handle(names.payment_workflow_id(order.order_id))
+    async def _started(self, order: Order, attempt: AttemptInput) -> bool:
+        """Whether the attempt is kept although no worker has answered: the first one is part of the
+        workflow's start."""
+        if attempt.number > 1:
+            return False
         try:
-            found = await workflow.describe(rpc_timeout=RPC_TIMEOUT)
-        except RPCError as error:
-            return not _ended(error)
+            async with asyncio.timeout(_HEALTH_SECONDS):
+                found = await self._workflow(order).describe(rpc_timeout=RPC_TIMEOUT)
+        except (TimeoutError, RPCError):
+            return False
         return found.status is WorkflowExecutionStatus.RUNNING
+
+    def _workflow(self, order: Order) -> WorkflowHandle[PaymentWorkflow, str]:
+        return self._temporal.get_workflow_handle_for(
+            PaymentWorkflow.run, names.payment_workflow_id(order.order_id)
+        )
 
 
 def _ended(error: Exception) -> bool:

@@ -21,7 +21,16 @@ from app.domain.facts import Event, Fact, PaymentMethod, Source
 from app.domain.gateway import RefusedError, Token
 from app.domain.money import InvalidAmountError, Money, exponent
 from app.domain.order import Capture, Order
-from app.domain.payment import CLOSED, IN_FLIGHT, MAY_TRY_AGAIN, Attempt, Payment, State, apply
+from app.domain.payment import (
+    CLOSED,
+    IN_FLIGHT,
+    MAY_TRY_AGAIN,
+    Attempt,
+    OrderState,
+    Payment,
+    State,
+    apply,
+)
 from app.domain.records import RecordsUnavailableError
 from app.wiring import Parts
 from app.workflows.messages import AttemptInput
@@ -118,10 +127,12 @@ async def initiate(
     token = await _token(parts, body) if new else None
     order, payment = await parts.records.open_order(wanted)
     _same_order(order, wanted)
+    if payment.order_state is OrderState.CANCELED:
+        raise _closed(payment)
     fingerprint = f"{key} {_fingerprint(body)}" if key is not None else None
     earlier = _attempt_with_key(payment, fingerprint)
     if earlier is not None and earlier is not payment.attempt:
-        raise _not_paid(earlier)
+        raise _not_paid(payment, earlier)
     if earlier is None or payment.state in IN_FLIGHT:
         payment = await _pay(parts, order, payment, body, fingerprint, token)
     return _answer(payment, response)
@@ -157,7 +168,7 @@ async def capture(order_id: OrderIdPath, parts: WithParts, response: Response) -
     payment = await _find(parts, order_id)
     if payment.captured:
         return payment_view(payment)
-    if payment.state is not State.AUTHORIZED:
+    if payment.state is not State.AUTHORIZED or payment.order_state is OrderState.CANCELED:
         raise _not_capturable(payment)
     running = await Checkout(parts).capture(order_id)
     payment = await _latest(parts, payment)
@@ -189,16 +200,23 @@ async def _pay(
         token = await _token(parts, body)
     # An attempt under way has its token already, and does not look at this one.
     id_, method = (token.id, token.method) if token else ("", PaymentMethod(body.payment_method))
-    running = await Checkout(parts).attempt(
-        order,
-        AttemptInput(
-            number=number,
-            token=id_,
-            method=method,
-            return_url=str(body.return_url) if body.return_url is not None else None,
-            idempotency_key=key,
-        ),
-    )
+    try:
+        running = await Checkout(parts).attempt(
+            order,
+            AttemptInput(
+                number=number,
+                token=id_,
+                method=method,
+                return_url=str(body.return_url) if body.return_url is not None else None,
+                idempotency_key=key,
+            ),
+            under_way=number in payment.attempts,
+        )
+    except ProblemError:
+        known = await _latest(parts, payment)
+        if number in known.attempts:  # it is being made, whatever we were told
+            return known
+        raise
     known = await _latest(parts, payment)
     if number in known.attempts or known.state not in IN_FLIGHT | MAY_TRY_AGAIN:
         return known
@@ -216,7 +234,9 @@ async def _token(parts: Parts, body: InitiateRequest) -> Token:
         async with asyncio.timeout(parts.settings.initiate_wait_seconds):
             token = await parts.gateway.create_token(body.credit_card.to_card())
     except TimeoutError:
-        raise unavailable("The payment gateway did not answer in time.") from None
+        raise unavailable(
+            "The payment gateway did not answer in time.", "Nothing was charged."
+        ) from None
     except RefusedError as refusal:
         raise ProblemError(
             Kind.REFUSED,
@@ -230,10 +250,10 @@ async def _token(parts: Parts, body: InitiateRequest) -> Token:
 
 def _answer(payment: Payment, response: Response) -> PaymentView:
     attempt = payment.attempt
-    if payment.state in CLOSED:
+    if payment.state in CLOSED or payment.order_state is OrderState.CANCELED:
         raise _closed(payment)
     if payment.state in MAY_TRY_AGAIN and attempt is not None:
-        raise _not_paid(attempt)
+        raise _not_paid(payment, attempt)
     if payment.state in IN_FLIGHT:
         response.status_code = 202
     return payment_view(payment)
@@ -242,25 +262,32 @@ def _answer(payment: Payment, response: Response) -> PaymentView:
 def _closed(payment: Payment) -> ProblemError:
     return ProblemError(
         Kind.ORDER_CLOSED,
-        f"The payment is {payment.state}. Start again with a new order_id.",
+        f"The order is {payment.order_state}, its payment {payment.state}. "
+        "Start again with a new order_id.",
         extra={"payment": payment_view(payment).model_dump(mode="json")},
     )
 
 
-def _not_paid(attempt: Attempt) -> ProblemError:
+def _not_paid(payment: Payment, attempt: Attempt) -> ProblemError:
     """The problem that an attempt without money answers with."""
     if _never_answered(attempt):
-        return unavailable("The payment gateway is out of reach.")
+        return unavailable("The payment gateway is out of reach.", "Nothing was charged.")
     decline = attempt.decline
     code = decline.code if decline is not None else "declined"
     message = decline.message if decline is not None else "The payment was declined."
     retryable = decline is None or decline.retryable
     kind = Kind.DECLINED if attempt.state is State.DECLINED else Kind.REFUSED
-    advice = "Another payment method may be tried." if retryable else "Use another card."
+    another = _answered_attempts(payment) < MAX_ATTEMPTS
+    advice = "Another payment method may be tried." if another else "Take a new order_id."
     return ProblemError(
         kind,
         f"{message} {advice}",
-        extra={"code": code, "retryable": retryable, "attempt": attempt.number},
+        extra={
+            "code": code,
+            "retryable": retryable,
+            "another_method_may_be_tried": another,
+            "attempt": attempt.number,
+        },
     )
 
 
@@ -332,7 +359,8 @@ def _attempt_with_key(payment: Payment, fingerprint: str | None) -> Attempt | No
 
 def _not_capturable(payment: Payment) -> ProblemError:
     return ProblemError(
-        Kind.NOT_CAPTURABLE, f"The payment is {payment.state}: no money is held to be taken."
+        Kind.NOT_CAPTURABLE,
+        f"The order is {payment.order_state}, its payment {payment.state}: nothing to take.",
     )
 
 

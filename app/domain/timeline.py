@@ -31,7 +31,7 @@ def describe(fact: Fact, amount: Money) -> str:
         case Event.CONFIRMED:
             return f"confirmed {_SOURCE.get(fact.source, fact.source)}"
         case Event.VOIDED:
-            return "the hold was released"
+            return "closed at the gateway: nothing is held"
         case Event.CAPTURED:
             return f"paid: {sum_} was captured"
         case Event.REFUNDED:

@@ -87,6 +87,12 @@ class PaymentWorkflow:
         self._queue(attempt)
         await workflow.wait_condition(lambda: self._ended or self._answered(attempt.number))
 
+    @workflow.signal
+    def attempt_requested(self, attempt: AttemptInput) -> None:
+        """The storefront asked for another attempt. A signal is durable at once, an update only
+        when a worker has accepted it."""
+        self._queue(attempt)
+
     @workflow.update
     async def capture(self) -> None:
         """Take the held money now (manual capture). Returns once it is taken or given back."""

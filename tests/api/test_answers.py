@@ -40,6 +40,7 @@ async def test_a_decline_says_why_and_whether_to_try_again(
     order_id = new_order("declined")
     told = problem(await running.initiate(with_card(order_id, number)), 400, "payment-declined")
     assert (told["code"], told["retryable"]) == (code, retryable)
+    assert told["another_method_may_be_tried"] is True
     assert "card" in told["detail"]
     await running.never_charged(order_id)
 

@@ -66,6 +66,35 @@ async def test_temporal_gone_in_the_middle_is_not_called_nothing_charged(running
     await running.charged_once(order_id)
 
 
+async def test_another_attempt_that_was_taken_on_survives_temporal(running: Running) -> None:
+    order_id = new_order("kept")
+    assert (await running.initiate(by_token(order_id, "pm_card_chargeDeclined"))).status_code == 400
+    async with running.without("worker"):
+        answer = await running.initiate(by_token(order_id))
+        async with running.without("temporal"):
+            again = await running.initiate(by_token(order_id))
+
+    assert answer.status_code == 202, answer.text
+    assert again.status_code == 503, again.text
+    assert "Nothing was charged" not in again.text
+    await running.until(order_id)
+    await running.charged_once(order_id)
+
+
+async def test_a_canceled_order_takes_no_more_money(running: Running) -> None:
+    order_id = new_order("canceled")
+    assert (await running.initiate(by_token(order_id, "pm_card_chargeDeclined"))).status_code == 400
+    workflow = (await running.temporal()).get_workflow_handle(f"payment-{order_id}")
+    await workflow.cancel()
+    await running.until(order_id, order_status="canceled")
+
+    answer = await running.initiate(by_token(order_id))
+    assert answer.status_code == 409, answer.text
+    assert answer.json()["type"] == "/problems/order-closed"
+    assert (await running.shop.post(f"/api/payment/{order_id}/capture")).status_code == 409
+    await running.never_charged(order_id)
+
+
 async def test_the_database_down_refuses_payments(running: Running) -> None:
     order_id = new_order("database")
     async with running.without("postgres"):
