@@ -5,14 +5,17 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.domain.money import exponent
+
 
 class Settings(BaseSettings):
     """What one Tillflow process needs to know. Each field is an environment variable of that name.
 
     Raises `pydantic.ValidationError` (without the values) when a required one is missing.
+    An empty variable is a missing one.
     """
 
-    model_config = SettingsConfigDict(hide_input_in_errors=True, frozen=True)
+    model_config = SettingsConfigDict(hide_input_in_errors=True, frozen=True, env_ignore_empty=True)
 
     # Where our data lives: postgresql+psycopg://user:password@host:port/database
     database_url: SecretStr
@@ -64,3 +67,10 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(key.strip() for key in value.split(",") if key.strip())
         return value
+
+    @field_validator("default_currency")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        currency = value.strip().lower()
+        exponent(currency)  # raises where it is none
+        return currency

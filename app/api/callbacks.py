@@ -34,8 +34,8 @@ _counted = Counter("tillflow_callbacks", "Callbacks by what became of them.", ["
     },
 )
 async def callback(request: Request, parts: WithParts, after: BackgroundTasks) -> Received:
-    """200 once it is stored for good. A signed event that is not about an order of ours is
-    answered 200 and counted."""
+    """200 once it is stored for good. A signed event that is about no order, or about none of
+    ours, is answered 200 and counted."""
     body = await request.body()
     try:
         event = _read(parts, dict(request.headers), body)
@@ -46,8 +46,10 @@ async def callback(request: Request, parts: WithParts, after: BackgroundTasks) -
     if not await _is_ours(parts, event.order_id):
         if event.gateway != parts.gateway.name:
             raise _refused("no such order was started here")
-        _counted.labels("not ours").inc()
-        _log.info("callback not ours", event_id=event.event_id, type=event.type)
+        # Stripe also reports what Tillflow has no use for, and that names no order.
+        outcome = "not used" if event.order_id is None else "not ours"
+        _counted.labels(outcome).inc()
+        _log.info(f"callback {outcome}", event_id=event.event_id, type=event.type)
         return Received()
     if await parts.records.store_callback(event):
         _counted.labels("stored").inc()

@@ -1,8 +1,10 @@
 """Card numbers: whether a number is one, and whether one stands where it does not belong."""
 
 import re
+import unicodedata
 
-_DIGITS = re.compile(r"[0-9]+(?:[ ._-][0-9]+)*")
+_BETWEEN = re.compile(r"[\W_]+")  # whatever is neither a letter nor a digit
+_DIGITS = re.compile(rf"[0-9]+(?:{_BETWEEN.pattern}[0-9]+)*")
 # The brands' first digits and lengths: most other long numbers are none of these.
 _BRANDED = re.compile(
     r"4(\d{12}|\d{15}|\d{18})|(5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3[0689]\d{12}"
@@ -18,9 +20,10 @@ def passes_luhn(digits: str) -> bool:
 
 
 def holds_card_number(text: str) -> bool:
-    """Whether a card number stands somewhere in `text`, as one run of digits or in groups."""
-    for run in _DIGITS.findall(text):
-        groups = re.split(r"[ ._-]", run)
+    """Whether a card number stands somewhere in `text`, as one run of digits or in groups, in
+    whichever script's digits."""
+    for run in _DIGITS.findall(_plain(text)):
+        groups = _BETWEEN.split(run)
         for first in range(len(groups)):
             digits = ""
             for group in groups[first:]:
@@ -37,3 +40,9 @@ def without_card_number(text: str) -> str:
     if holds_card_number(text):
         raise ValueError("this looks like a card number, which may stand in credit_card only")
     return text
+
+
+def _plain(text: str) -> str:
+    """`text` with every digit, full-width or foreign, as one of 0 to 9."""
+    normal = unicodedata.normalize("NFKC", text)
+    return "".join(str(unicodedata.decimal(each, each)) for each in normal)

@@ -8,10 +8,11 @@ from typing import Any, Literal
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from app.api.access import WithParts
 from app.api.checkout import worker_is_polling
+from app.api.problems import documented
 from app.wiring import Parts
 
 router = APIRouter(tags=["health"])
@@ -20,8 +21,16 @@ _PATIENCE_SECONDS = 3
 _POLL = timedelta(seconds=70)
 
 
+_READY: dict[str, Any] = {
+    "status": "ready",
+    "parts": {"database": "ok", "temporal": "ok", "worker": "ok"},
+}
+
+
 class Health(BaseModel):
     """This process answers."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
 
     status: Literal["ok"] = "ok"
 
@@ -29,17 +38,36 @@ class Health(BaseModel):
 class Readiness(BaseModel):
     """`parts` says of each part: ok, or what is missing."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_READY]})
+
     status: Literal["ready", "not ready"]
     parts: dict[str, str]
 
 
-@router.get("/healthz")
+_NOT_READY: dict[str, Any] = {
+    "model": Readiness,
+    "description": "A part is missing: no payment can be taken",
+    "content": {
+        "application/json": {
+            "example": {
+                "status": "not ready",
+                "parts": {"database": "ok", "temporal": "ok", "worker": "missing"},
+            }
+        }
+    },
+}
+_METRICS: dict[str, Any] = {
+    "content": {"text/plain": {"example": 'tillflow_callbacks_total{outcome="stored"} 3.0\n'}},
+}
+
+
+@router.get("/healthz", responses=documented())
 async def healthz() -> Health:
     """Whether this process answers."""
     return Health()
 
 
-@router.get("/readyz", responses={503: {"model": Readiness}})
+@router.get("/readyz", responses={503: _NOT_READY, **documented()})
 async def readyz(parts: WithParts, response: Response) -> Readiness:
     """Whether a payment could be taken now, and if not, which part is missing."""
     checks: dict[str, Awaitable[bool]] = {
@@ -55,7 +83,7 @@ async def readyz(parts: WithParts, response: Response) -> Readiness:
     return Readiness(status="ready", parts=told)
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
+@router.get("/metrics", response_class=PlainTextResponse, responses={200: _METRICS, **documented()})
 async def metrics() -> Response:
     """Counters for Prometheus."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

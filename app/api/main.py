@@ -8,6 +8,7 @@ from fastapi_offline import FastAPIOffline
 
 from app.api import callbacks, health, payments, problems
 from app.api.body import BoundedBody
+from app.api.memory import keep_out_of_dumps
 from app.config import Settings
 from app.logs import configure
 from app.wiring import Parts, build
@@ -27,6 +28,7 @@ def create_app(parts: Parts | None = None) -> FastAPI:
             app.state.parts = parts
             yield
             return
+        keep_out_of_dumps()
         settings = Settings()
         configure(settings.log_level)
         # Lazy: with Temporal away the API still takes callbacks and says what is missing.

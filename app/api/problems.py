@@ -141,7 +141,7 @@ def install(app: FastAPI) -> None:
         return answer(ProblemError(Kind.INTERNAL, "It is in our log. Ask again, then ask us."))
 
 
-def unavailable(part: str, done: str = "Nothing was charged.") -> ProblemError:
+def unavailable(part: str, done: str = "This request changed nothing.") -> ProblemError:
     """Our fault; the same request may be sent again. `done` says what was done all the same."""
     return ProblemError(
         Kind.UNAVAILABLE, f"{part} {done} Send the same request again in a few seconds."
@@ -173,9 +173,9 @@ def answer(error: ProblemError) -> JSONResponse:
 
 
 def documented(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI `responses` for `kinds`, with an example of each."""
+    """The OpenAPI `responses` for `kinds` and for a defect, with an example of each."""
     responses: dict[int | str, dict[str, Any]] = {}
-    for kind in kinds:
+    for kind in (*kinds, Kind.INTERNAL):
         response = responses.setdefault(
             kind.status,
             {"model": Problem, "description": "", "content": {MEDIA_TYPE: {"examples": {}}}},
@@ -193,7 +193,9 @@ def with_problems(schema: dict[str, Any]) -> dict[str, Any]:
             for response in operation["responses"].values():
                 content = response.get("content", {})
                 if MEDIA_TYPE in content:
-                    content[MEDIA_TYPE].update(content.pop("application/json"))
+                    # FastAPI puts the schema under the media type of the route's success.
+                    for other in content.keys() - {MEDIA_TYPE}:
+                        content[MEDIA_TYPE].update(content.pop(other))
     for name in ("HTTPValidationError", "ValidationError"):
         schema["components"]["schemas"].pop(name, None)
     return schema
@@ -256,7 +258,7 @@ def _from_domain(error: Exception) -> ProblemError:
             return unavailable("The database is out of reach.")
         case UnavailableError() | OutcomeUnknownError():
             # Only the exchange of a card for a token runs here: no money moves in it.
-            return unavailable("The payment gateway is out of reach.")
+            return unavailable("The payment gateway is out of reach.", "Nothing was charged.")
         case RefusedError():
             return ProblemError(
                 Kind.REFUSED, error.message, extra={"code": error.code, "retryable": True}

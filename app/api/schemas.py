@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
+from email_validator import validate_email
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -54,6 +55,12 @@ def _usable_url(url: AnyHttpUrl) -> AnyHttpUrl:
 
 
 _Keepable = AfterValidator(_keepable)
+
+
+def _mailable(address: str) -> str:
+    """With an international domain as mail servers know it (bücher.de: xn--bcher-kva.de)."""
+    parts = validate_email(address, check_deliverability=False)
+    return f"{parts.local_part}@{parts.ascii_domain}"
 
 
 def _exact_amount(value: object) -> object:
@@ -171,7 +178,7 @@ class InitiateRequest(BaseModel):
         max_length=50,
         description="`sku` and `quantity` name the article to reserve.",
     )
-    customer_email: Annotated[EmailStr, _Keepable] | None = Field(
+    customer_email: Annotated[EmailStr, _Keepable, AfterValidator(_mailable)] | None = Field(
         default=None, description="For the receipt."
     )
 
@@ -205,8 +212,48 @@ class Links(BaseModel):
     self: str = Field(examples=["/api/payment/order-12345"])
 
 
+_PAYMENT: dict[str, Any] = {
+    "order_id": "order-12345",
+    "payment_id": "pay_5f0c3b0e9a7d4c1b8e6f2a13",
+    "status": "authorized",
+    "order_status": "open",
+    "amount": "49.99",
+    "currency": "usd",
+    "transaction_id": "pi_3QJ8",
+    "payment_method": {"type": "credit_card", "brand": "visa", "last4": "4242"},
+    "next_action": None,
+    "links": {"self": "/api/payment/order-12345"},
+}
+_STATUS: dict[str, Any] = {
+    **_PAYMENT,
+    "authorized": "49.99",
+    "captured": "0.00",
+    "refunded": "0.00",
+    "needs_attention": [],
+    "attempts": [
+        {
+            "number": 1,
+            "status": "authorized",
+            "payment_method": {"type": "credit_card", "brand": "visa", "last4": "4242"},
+            "transaction_id": "pi_3QJ8",
+            "decline_code": None,
+        }
+    ],
+    "timeline": [
+        {
+            "at": "2030-01-02T03:04:05.678901Z",
+            "event": "authorized",
+            "source": "gateway",
+            "summary": "49.99 USD is held on visa ending 4242",
+        }
+    ],
+}
+
+
 class PaymentView(BaseModel):
     """Payment confirmation details. Amounts are decimal strings in major units."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_PAYMENT]})
 
     order_id: str = Field(examples=["order-12345"])
     payment_id: str = Field(examples=["pay_5f0c3b0e9a7d4c1b8e6f2a13"])
@@ -242,6 +289,8 @@ class TimelineRow(BaseModel):
 class PaymentStatus(PaymentView):
     """All there is to know of an order's payment."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_STATUS]})
+
     authorized: str = Field(examples=["49.99"])
     captured: str = Field(examples=["49.99"])
     refunded: str = Field(examples=["0.00"])
@@ -252,6 +301,8 @@ class PaymentStatus(PaymentView):
 
 class Received(BaseModel):
     """The callback is stored for good, or is none of our business."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"received": True}]})
 
     received: Literal[True] = True
 

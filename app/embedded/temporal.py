@@ -5,12 +5,11 @@ from pathlib import Path
 from app.embedded.binaries import packaged_binary
 from app.embedded.part import Part, answers
 from app.embedded.ports import HOST
+from app.temporal import names
 
 SEARCH_ATTRIBUTES = {
-    "OrderId": "Keyword",
-    "PaymentStatus": "Keyword",
-    "Gateway": "Keyword",
-    "NeedsAttention": "Bool",
+    key.name: key.indexed_value_type.name.title().replace("_", "")
+    for key in names.SEARCH_ATTRIBUTES
 }
 
 # The defaults cost 50 ms for each workflow task and a second for each timer.

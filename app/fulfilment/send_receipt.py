@@ -116,11 +116,14 @@ class SendReceipt:
                 timeout=10,
             )
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise _translated(error) from None  # the cause may hold the shopper's address
+            # The cause may hold the shopper's address.
+            raise _translated(error, order.customer_email or "") from None
 
 
-def _translated(error: Exception) -> Exception:
+def _translated(error: Exception, address: str) -> Exception:
     """SMTP: 5xx is for good, 4xx and silence are for now."""
+    if isinstance(error, aiosmtplib.SMTPNotSupported) and not address.isascii():
+        return StepRefusedError("the mail server takes no addresses beyond ASCII (SMTPUTF8)")
     code = getattr(error, "code", None)
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         code = error.recipients[0].code

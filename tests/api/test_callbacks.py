@@ -236,14 +236,26 @@ async def test_bytes_that_are_no_text_are_refused(
         await refused(running, answer, (before[0], before[1] + refusals))
 
 
-@pytest.mark.parametrize("order_id", [None, "order-of-nobody", "", "\x00", "x" * 500])
+@pytest.mark.parametrize("order_id", ["order-of-nobody", "", "\x00", "x" * 500])
 async def test_a_signed_event_about_nobodys_order_is_taken_and_counted(
-    running: Running, before: tuple[int, float], order_id: str | None
+    running: Running, before: tuple[int, float], order_id: str
 ) -> None:
     not_ours = await counted(running, "not ours")
     answer = await running.stripe_event(event_about(order_id))
     assert answer.status_code == 200, answer.text
     assert (await stored(running), await counted(running, "not ours")) == (before[0], not_ours + 1)
+
+
+@pytest.mark.parametrize("kind", ["payment_intent.canceled", "payment_method.attached"])
+async def test_a_signed_event_about_no_order_is_taken_and_counted_apart(
+    running: Running, before: tuple[int, float], kind: str
+) -> None:
+    # Other tests' payments have such events too, so that more may be counted meanwhile.
+    not_used = await counted(running, "not used")
+    answer = await running.stripe_event({**event_about(None), "type": kind})
+    assert answer.status_code == 200, answer.text
+    assert await stored(running) == before[0]
+    assert await counted(running, "not used") > not_used
 
 
 async def test_a_huge_callback_is_refused(running: Running) -> None:

@@ -9,17 +9,19 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 
 class Mailbox:
-    """Set `answer` to have recipients refused: `550 no such user` for good, `450 …` for now."""
+    """Set `answer` to have recipients refused: `550 no such user` for good, `450 …` for now. Unset
+    `utf8` for a server that takes only ASCII addresses."""
 
     host = "127.0.0.1"
 
     def __init__(self) -> None:
         self.received: list[EmailMessage] = []
         self.answer: str | None = None
+        self.utf8 = True
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: SMTP(self, enable_SMTPUTF8=True), self.host, 0
+            lambda: SMTP(self, enable_SMTPUTF8=self.utf8), self.host, 0
         )
         self.port = int(self._server.sockets[0].getsockname()[1])
         return self

@@ -78,3 +78,22 @@ async def test_a_server_that_is_away_gets_the_mail_later(
     mailbox.close()
     with pytest.raises(StepUnavailableError):
         await send_receipt.run(order)
+
+
+async def test_an_international_address_gets_its_mail(
+    send_receipt: SendReceipt, mailbox: Mailbox, order: Order
+) -> None:
+    await send_receipt.run(replace(order, customer_email="käufer@example.com"))
+    [mail] = mailbox.received
+    assert mail["To"] == "käufer@example.com"
+
+
+async def test_an_international_address_is_refused_for_good_by_an_old_server(
+    send_receipt: SendReceipt, mailbox: Mailbox, order: Order
+) -> None:
+    mailbox.utf8 = False
+    with pytest.raises(StepRefusedError, match="SMTPUTF8") as refusal:
+        await send_receipt.run(replace(order, customer_email="käufer@example.com"))
+    assert "käufer" not in str(refusal.value)
+    assert refusal.value.__cause__ is None
+    assert mailbox.received == []

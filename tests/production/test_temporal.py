@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -66,10 +67,10 @@ async def test_the_job_makes_the_namespace_and_its_search_attributes(
 
 def test_the_guide_registers_the_same_search_attributes() -> None:
     job = SERVICES["temporal-namespace"]["command"][0]
-    for name, kind in SEARCH_ATTRIBUTES.items():
-        assert f"temporal operator search-attribute create --name {name} --type {kind}\n" in job
-        assert f"--name {name} --type {kind}\n" in DEPLOY
-        assert f'"{name}={kind}"' in DEPLOY
+    command = r"search-attribute create .*?--name (\w+) --type (\w+)\n"
+    assert dict(re.findall(command, job)) == SEARCH_ATTRIBUTES
+    assert dict(re.findall(command, DEPLOY)) == SEARCH_ATTRIBUTES
+    assert dict(re.findall(r'--search-attribute "(\w+)=(\w+)"', DEPLOY)) == SEARCH_ATTRIBUTES
 
 
 @workflow.defn

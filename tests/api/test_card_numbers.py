@@ -1,0 +1,99 @@
+"""A card number is known in whatever spelling, and other numbers are left alone."""
+
+import pytest
+
+from app.api.card_numbers import holds_card_number
+from app.api.schemas import InitiateRequest
+from tests.walk.cards import ISSUE_CARD, spaced
+from tests.walk.running import by_token
+
+FULL_WIDTH = "".join(chr(0xFF10 + int(digit)) for digit in ISSUE_CARD)
+ARABIC = "".join(chr(0x0660 + int(digit)) for digit in ISSUE_CARD)
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        "",
+        " ",
+        "  ",
+        "-",
+        "--",
+        "_",
+        ".",
+        "/",
+        "\t",
+        "\n",
+        " - ",
+        "\u00a0",
+        "\u200b",
+        "\u2013",
+        ":",
+        ", ",
+        "\u20e3",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "order-{}", "my card {}!", "2030-{}", "{}/12/30", "x{}y"])
+def test_a_card_number_is_found_however_it_is_written(by: str, around: str) -> None:
+    assert holds_card_number(around.format(spaced(ISSUE_CARD, by)))
+
+
+@pytest.mark.parametrize("digits", [FULL_WIDTH, ARABIC, spaced(FULL_WIDTH, "　")])
+def test_a_card_number_is_found_in_other_digits(digits: str) -> None:
+    assert holds_card_number(f"order {digits}")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "4222222222222",
+        "378282246310005",
+        "30569309025904",
+        "5555555555554444",
+        "2223003122003222",
+        "6011111111111117",
+        "3566002020360505",
+        "6200000000000005",
+        "6200000000000000000",
+    ],
+)
+def test_every_brand_is_known(number: str) -> None:
+    assert holds_card_number(number)
+    assert holds_card_number("--".join(number))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "order-12345",
+        "2030-01-02T03:04:05.678901",
+        "20300102030405",
+        "1893553445678",
+        "4111a1111a1111a1111",
+        "4111-1111-1111-1112",
+        "0123456789012345",
+        "8f14e45f-ceea-467f-9575-1c2e3d4f5a6b",
+        "+49 30 1234567",
+        "²³½ ٤٩",
+    ],
+)
+def test_other_numbers_are_left_alone(text: str) -> None:
+    assert not holds_card_number(text)
+
+
+@pytest.mark.parametrize(
+    "field", [{"order_id": spaced(ISSUE_CARD, "--")}, {"metadata": {"note": FULL_WIDTH}}]
+)
+def test_a_request_with_a_card_number_in_the_wrong_place_is_refused(field: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="looks like a card number"):
+        InitiateRequest.model_validate({**by_token("order-1"), **_amount, **field})
+
+
+def test_an_international_domain_becomes_what_mail_servers_know() -> None:
+    body = {**by_token("order-1"), **_amount, "customer_email": "käufer@bücher.example.com"}
+    taken = InitiateRequest.model_validate(body)
+    assert taken.customer_email == "käufer@xn--bcher-kva.example.com"
+
+
+_amount = {"amount": "49.99"}

@@ -1,0 +1,44 @@
+"""Settings: what is wrong is said at the start."""
+
+import pytest
+from pydantic import ValidationError
+
+from app.config import Settings
+from tests.conftest import settings_with
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "temporal_api_key",
+        "temporal_tls_client_cert_path",
+        "temporal_tls_client_key_path",
+        "temporal_tls_server_ca_cert_path",
+        "temporal_tls_server_name",
+        "smtp_username",
+        "smtp_password",
+    ],
+)
+def test_an_empty_variable_is_a_missing_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name.upper(), "")
+    assert getattr(settings_with(), name) is None
+
+
+def test_an_empty_secret_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "")
+    with pytest.raises(ValidationError) as wrong:
+        Settings()
+    assert ("stripe_webhook_secret",) in [error["loc"] for error in wrong.value.errors()]
+
+
+@pytest.mark.parametrize(("written", "meant"), [("EUR", "eur"), (" jpy ", "jpy"), ("", "usd")])
+def test_the_default_currency_is_taken_as_it_is_meant(
+    written: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEFAULT_CURRENCY", written)
+    assert settings_with().default_currency == meant
+
+
+def test_an_unknown_default_currency_is_refused_at_the_start() -> None:
+    with pytest.raises(ValidationError, match="'dollars' is not an ISO 4217 currency code"):
+        settings_with(default_currency="dollars")
