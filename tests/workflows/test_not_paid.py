@@ -190,7 +190,9 @@ async def test_a_refund_counts_only_once_it_has_succeeded(shop: Shop) -> None:
 
 async def test_held_money_is_released_although_the_gateway_refuses_once(shop: Shop) -> None:
     placed = await shop.order(skipping=True, sku="never in stock")
-    await shop.sandbox.control("faults", method="POST", path=r"^/v1/payment_intents/[^/]+/cancel$", status=400)
+    await shop.sandbox.control(
+        "faults", method="POST", path=r"^/v1/payment_intents/[^/]+/cancel$", status=400
+    )
     await placed.pay()
     ended = await _canceled(placed, RELEASED)
     assert any("Release 49.99 USD" in reason for reason in ended.attention)
