@@ -202,8 +202,10 @@ class StripeGateway:
     def read_callback(self, headers: Mapping[str, str], body: bytes) -> GatewayEvent:
         event = verified_event(headers, body, self._webhook_secret)
         try:
-            tells = event["type"] in _EVENTS
-            payment = _read(event["data"]["object"]) if tells else None
+            # Read only if it is about an order: another program's payment may be of any shape.
+            told = event["data"]["object"]
+            tells = event["type"] in _EVENTS and (told.get("metadata") or {}).get("order_id")
+            payment = _read(told) if tells else None
             return GatewayEvent(
                 gateway=self.name,
                 event_id=event["id"],

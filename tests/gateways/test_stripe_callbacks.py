@@ -130,7 +130,7 @@ def test_noise_is_refused_and_never_crashes(
     "changes",
     [
         {"data": {}},
-        {"data": {"object": {"id": "pi_1"}}},
+        {"data": {"object": {"id": "pi_1", "metadata": {"order_id": "order-1"}}}},
         {"data": {"object": []}},
         {"data": None},
         {"created": "yesterday"},
@@ -158,10 +158,14 @@ def test_an_event_that_tells_no_payments_fate_is_about_no_order(
     assert (event.type, event.order_id, event.payment) == (kind, None, None)
 
 
-def test_a_payment_that_is_not_ours_is_about_no_order(gateway: StripeGateway) -> None:
-    body = BODY.replace(b'"order_id": "order-1"', b"")
+@pytest.mark.parametrize("also", [{}, {"currency": "xxx"}, {"amount": None}], ids=str)
+def test_a_payment_that_is_not_ours_is_about_no_order_whatever_its_shape(
+    gateway: StripeGateway, also: dict[str, Any]
+) -> None:
+    payment = json.loads(BODY)["data"]["object"] | {"metadata": {}} | also
+    body = _changed(data={"object": payment})
     event = gateway.read_callback(_signed(body), body)
-    assert event.order_id is None
+    assert (event.order_id, event.payment) == (None, None)
 
 
 async def test_what_is_delivered_over_http_is_believed(
