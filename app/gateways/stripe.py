@@ -204,7 +204,8 @@ class StripeGateway:
         try:
             # Read only if it is about an order: another program's payment may be of any shape.
             told = event["data"]["object"]
-            tells = event["type"] in _EVENTS and (told.get("metadata") or {}).get("order_id")
+            order_id = (told.get("metadata") or {}).get("order_id")
+            tells = event["type"] in _EVENTS and order_id is not None
             payment = _read(told) if tells else None
             return GatewayEvent(
                 gateway=self.name,
