@@ -1,6 +1,6 @@
 """The table of contents: which part does which work. Stand-ins are injected here, nowhere else."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,19 +40,28 @@ class Parts:
 
     def activities(self) -> list[Callable[..., Any]]:
         """What the worker runs."""
-        payment = PaymentActivities(self.gateway, self.records)
-        callbacks = CallbackActivities(self.records, self.delivery.deliver)
-        return [
-            payment.authorize_payment,
-            payment.look_up_payment,
-            payment.capture_payment,
-            payment.void_payment,
-            payment.refund_payment,
-            payment.release_payment,
-            payment.record_facts,
-            callbacks.deliver_callbacks,
-            *fulfilment_activities(self.steps, self.records),
-        ]
+        return activities(self.gateway, self.steps, self.records, self.delivery)
+
+
+def activities(
+    gateway: Gateway,
+    steps: Sequence[FulfilmentStep],
+    records: Records,
+    delivery: CallbackDelivery,
+) -> list[Callable[..., Any]]:
+    """Every activity there is, on these parts."""
+    payment = PaymentActivities(gateway, records)
+    return [
+        payment.authorize_payment,
+        payment.look_up_payment,
+        payment.capture_payment,
+        payment.void_payment,
+        payment.refund_payment,
+        payment.release_payment,
+        payment.record_facts,
+        CallbackActivities(records, delivery.deliver).deliver_callbacks,
+        *fulfilment_activities(steps, records),
+    ]
 
 
 def build_gateway(settings: Settings) -> StripeGateway:

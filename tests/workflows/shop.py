@@ -30,9 +30,6 @@ from temporalio.common import (
 from temporalio.testing import TimeSkipper
 from temporalio.worker import Worker
 
-from app.activities.callbacks import CallbackActivities
-from app.activities.fulfilment import fulfilment_activities
-from app.activities.payment import PaymentActivities
 from app.db.records import PostgresRecords
 from app.domain.facts import Event, Fact, PaymentMethod
 from app.domain.fulfilment import FulfilmentStep
@@ -46,6 +43,7 @@ from app.fulfilment.ship_order import ShipOrder
 from app.gateways.stripe import StripeGateway
 from app.temporal import names
 from app.temporal.delivery import CallbackDelivery
+from app.wiring import activities
 from app.workflows.messages import AttemptInput, PaymentInput
 from app.workflows.payment import PaymentWorkflow
 from tests.sandbox.program import SECRET, Json, Sandbox, until
@@ -313,21 +311,10 @@ async def open_shop(
     records = PostgresRecords(engine, gateway.name)
     delivery = CallbackDelivery(skipper.client, records, queue)
     steps = real_steps(engine) if steps is None else steps
-    payment = PaymentActivities(gateway, records)
     async with Worker(
         client,
         task_queue=queue,
         workflows=WORKFLOWS,
-        activities=[
-            payment.authorize_payment,
-            payment.look_up_payment,
-            payment.capture_payment,
-            payment.void_payment,
-            payment.refund_payment,
-            payment.release_payment,
-            payment.record_facts,
-            CallbackActivities(records, delivery.deliver).deliver_callbacks,
-            *fulfilment_activities(steps, records),
-        ],
+        activities=activities(gateway, steps, records, delivery),
     ):
         yield Shop(skipper, queue, gateway, steps, records, engine, sandbox, delivery, client)
