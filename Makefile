@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ONCE ?=
 
-.PHONY: run test traffic check lock clean help
+.PHONY: run test traffic check lock picture clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -39,6 +39,9 @@ check: $(READY)  ## lint, types, import floors, lock file
 
 lock: $(READY)  ## pin every dependency again, with hashes
 	$(BIN)/python -m tests.lockfile --write
+
+picture: $(READY)  ## draw the states in docs/payment.md again
+	$(BIN)/python -m tests.picture --write
 
 clean:  ## remove the environment and the embedded stack's data
 	rm -rf $(VENV) .tillflow

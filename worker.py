@@ -14,10 +14,18 @@ from app.logs import configure
 from app.temporal.schedules import ensure_schedules
 from app.wiring import build
 from app.workflows.deliver_callbacks import DeliverCallbacksWorkflow
+from app.workflows.dispute import DisputeWorkflow
 from app.workflows.late_event import LateEventWorkflow
 from app.workflows.payment import PaymentWorkflow
+from app.workflows.refund import RefundWorkflow
 
-WORKFLOWS = [PaymentWorkflow, LateEventWorkflow, DeliverCallbacksWorkflow]
+WORKFLOWS = [
+    PaymentWorkflow,
+    RefundWorkflow,
+    DisputeWorkflow,
+    LateEventWorkflow,
+    DeliverCallbacksWorkflow,
+]
 DRAIN = timedelta(seconds=25)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.domain.methods import Method
 from app.domain.money import exponent
 
 
@@ -36,6 +37,8 @@ class Settings(BaseSettings):
     stripe_api_base: str = "https://api.stripe.com"
     stripe_webhook_secret: SecretStr
     gateway_timeout_seconds: float = Field(default=20, gt=0)
+    # Those that are activated in the account at the gateway.
+    payment_methods: Annotated[tuple[Method, ...], NoDecode] = Field(tuple(Method), min_length=1)
 
     # The doors.
     api_host: str = "127.0.0.1"
@@ -61,11 +64,11 @@ class Settings(BaseSettings):
 
     log_level: str = "INFO"
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "payment_methods", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(key.strip() for key in value.split(",") if key.strip())
+            return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
     @field_validator("default_currency")

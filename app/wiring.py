@@ -8,8 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from app.activities.callbacks import CallbackActivities
+from app.activities.disputes import DisputeActivities
 from app.activities.fulfilment import fulfilment_activities
 from app.activities.payment import PaymentActivities
+from app.activities.refunds import RefundActivities
 from app.config import Settings
 from app.db.engine import create_engine
 from app.db.records import PostgresRecords
@@ -51,14 +53,17 @@ def activities(
 ) -> list[Callable[..., Any]]:
     """Every activity there is, on these parts."""
     payment = PaymentActivities(gateway, records)
+    refunds = RefundActivities(gateway, records)
     return [
         payment.authorize_payment,
         payment.look_up_payment,
         payment.capture_payment,
         payment.void_payment,
-        payment.refund_payment,
         payment.release_payment,
         payment.record_facts,
+        refunds.make_refund,
+        refunds.look_up_refund,
+        DisputeActivities(gateway, records).look_up_dispute,
         CallbackActivities(records, delivery.deliver).deliver_callbacks,
         *fulfilment_activities(steps, records),
     ]
@@ -71,6 +76,7 @@ def build_gateway(settings: Settings) -> StripeGateway:
         api_base=settings.stripe_api_base,
         webhook_secret=settings.stripe_webhook_secret.get_secret_value(),
         timeout_seconds=settings.gateway_timeout_seconds,
+        methods=settings.payment_methods,
     )
 
 

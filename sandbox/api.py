@@ -21,17 +21,19 @@ from sandbox import (
     payment_intents,
     payment_methods,
     refunds,
+    saved_methods,
     webhook_endpoints,
 )
 from sandbox.clock import Clock
 from sandbox.connections import drop
 from sandbox.context import API_VERSION, Context
-from sandbox.errors import ApiError, Reply, error_fields, invalid
+from sandbox.errors import ApiError, Reply, error_fields, invalid, too_many
 from sandbox.expansion import expand
 from sandbox.faults import Fault, Faults
 from sandbox.forms import Params, decode
 from sandbox.idempotency import Answer, Keys
 from sandbox.ids import new_id
+from sandbox.rate_limit import RateLimit
 from sandbox.recorder import Recorder
 from sandbox.settings import Settings
 from sandbox.store import Json, Store
@@ -46,6 +48,7 @@ _ROUTES = [
     *payment_intents.ROUTES,
     *payment_methods.ROUTES,
     *refunds.ROUTES,
+    *saved_methods.ROUTES,
     *webhook_endpoints.ROUTES,
 ]
 _FORM = "application/x-www-form-urlencoded"
@@ -80,7 +83,8 @@ class Api:
         self._faults = faults
         self._recorder = recorder
         self._after_commit = after_commit
-        self._keys = Keys(store)
+        self._keys = Keys(store, clock)
+        self._rate = RateLimit(settings.rate_limit)
 
     async def answer(self, request: Request) -> Response:
         """Whatever happens, an answer in Stripe's form, unless a fault says to drop it."""
@@ -98,6 +102,8 @@ class Api:
         claimed = False
         try:
             self._authenticate(request)
+            if not self._rate.allows():
+                return self._send(call, self._complete(call, too_many("rate_limit")))
             if body and not request.headers.get("content-type", "").startswith(_FORM):
                 raise invalid(f"Send parameters as {_FORM}.")
             if call.key is not None:
@@ -107,7 +113,7 @@ class Api:
         except ApiError as error:
             return self._send(call, self._complete(call, _error_reply(error)))
         except Exception as error:
-            return self._send(call, _internal_error(error))
+            return self._send(call, self._complete(call, _internal_error(error)))
         finally:
             if claimed and call.key is not None:
                 self._keys.release(call.key)
@@ -116,11 +122,15 @@ class Api:
         fault = self._faults.take(call.method, call.path)
         if fault is not None and fault.mode == "before":
             if fault.status is not None:
-                return self._send(call, _fault_reply(fault.status))
+                return self._send(
+                    call, self._complete(call, _fault_reply(fault.status, fault.code))
+                )
             if await self._suffer(request, fault):
                 return Response()
             fault = None
-        instead = None if fault is None or fault.status is None else _fault_reply(fault.status)
+        instead = None
+        if fault is not None and fault.status is not None:
+            instead = self._complete(call, _fault_reply(fault.status, fault.code))
         answer = self._perform(call, instead)
         self._after_commit()
         if fault is not None and await self._suffer(request, fault):
@@ -184,10 +194,15 @@ class Api:
         if "error" not in reply.body:
             return reply
         url = f"https://dashboard.stripe.com/test/logs/{call.request_id}"
-        return Reply({"error": {**reply.body["error"], "request_log_url": url}}, reply.status)
+        error = {**reply.body["error"], "request_log_url": url}
+        return Reply({"error": error}, reply.status, reply.headers)
 
     def _send(self, call: _Call, reply: Reply, replayed_from: str | None = None) -> Response:
-        headers = {"Request-Id": call.request_id, "Stripe-Version": call.version}
+        headers = {
+            "Request-Id": call.request_id,
+            "Stripe-Version": call.version,
+            **reply.headers,
+        }
         if call.key is not None:
             headers["Idempotency-Key"] = call.key
         if replayed_from is not None:
@@ -226,10 +241,10 @@ def _error_reply(error: ApiError) -> Reply:
     return Reply({"error": error.fields}, error.status)
 
 
-def _fault_reply(status: int) -> Reply:
+def _fault_reply(status: int, code: str | None) -> Reply:
     if status == 429:
-        fields = error_fields("invalid_request_error", "Too many requests.", "rate_limit")
-    elif status < 500:
+        return too_many(code or "rate_limit")
+    if status < 500:
         fields = error_fields("invalid_request_error", "The request was refused on demand.")
     else:
         fields = error_fields("api_error", "Something went wrong on demand.")

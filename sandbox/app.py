@@ -42,7 +42,7 @@ def build(settings: Settings) -> Starlette:
 
     api = Api(store, clock, settings, faults, recorder, after_commit)
     pages = Pages(context, after_commit)
-    control = Control(store, clock, faults, deliveries, timers)
+    control = Control(context, faults, deliveries, timers, after_commit)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -3,15 +3,16 @@
 A number lives only in the memory of the request that carries it. What is kept is a `Card`: brand,
 last four digits, a keyed fingerprint, and the *behaviour*, a word such as `ok`,
 `decline:insufficient_funds`, `authenticate:ok`, `refund:fails` or `dispute:fraudulent`.
+`authenticate_once:ok` asks for authentication too, but not for a payment without the payer if
+the card was set up for those.
 """
 
-import hashlib
-import hmac
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sandbox.errors import bad_card
+from sandbox.fingerprints import fingerprint
 
 OK = "ok"
 
@@ -28,6 +29,7 @@ class Card:
     fingerprint: str
     cvc_given: bool
     behaviour: str
+    wallet: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,10 @@ _NAMED = {
     "refundFail": "4000000000005126",
     "createDispute": "4000000000000259",
     "createDisputeProductNotReceived": "4000000000002685",
+    "applePay": "4242424242424242",
+    "googlePay": "4242424242424242",
 }
+_WALLETS = {"applePay": "apple_pay", "googlePay": "google_pay"}
 _BEHAVIOURS = {
     "4000000000000002": "decline:generic_decline",
     "4000000000000341": "decline:generic_decline",
@@ -103,7 +108,7 @@ _BEHAVIOURS = {
     "4000000000000069": "decline:expired_card",
     "4000000000000127": "decline:incorrect_cvc",
     "4000000000000119": "decline:processing_error",
-    "4000002500003155": "authenticate:ok",
+    "4000002500003155": "authenticate_once:ok",
     "4000002760003184": "authenticate:ok",
     "4000000000003220": "authenticate:ok",
     "4000008400001629": "authenticate:decline:generic_decline",
@@ -134,11 +139,13 @@ def named_card(name: str, key: bytes, now: float) -> Card | None:
     for prefix in ("pm_card_visa_charge", "tok_visa_charge"):
         if name.startswith(prefix):
             name = "pm_card_charge" + name.removeprefix(prefix)
-    number = _NAMED.get(name.removeprefix("pm_card_").removeprefix("tok_"))
+    name = name.removeprefix("pm_card_").removeprefix("tok_")
+    number = _NAMED.get(name)
     if number is None:
         return None
     next_year = datetime.fromtimestamp(now, UTC).year + 1
-    return _keep(number, 12, next_year, key, cvc_given=False)
+    kept = _keep(number, 12, next_year, key, cvc_given=False)
+    return replace(kept, wallet=_WALLETS.get(name))
 
 
 def raw_card(
@@ -176,8 +183,7 @@ def _keep(number: str, exp_month: int, exp_year: int, key: bytes, *, cvc_given: 
         exp_month=exp_month,
         exp_year=exp_year,
         funding=_FUNDING.get(number, "credit"),
-        # Keyed, because card numbers are few enough for a plain hash to be tried out.
-        fingerprint=hmac.new(key, number.encode(), hashlib.sha256).hexdigest()[:16],
+        fingerprint=fingerprint(key, number),
         cvc_given=cvc_given,
         behaviour=_BEHAVIOURS.get(number, OK),
     )

@@ -1,4 +1,4 @@
-"""The tests' own door, apart from /v1: faults, deliveries, the clock, the ledger.
+"""The tests' own door, apart from /v1: failures, deliveries, time, the bank's moves, the ledger.
 
 It needs no key, so it answers callers on the loopback interface and nobody else.
 """
@@ -6,7 +6,7 @@ It needs no key, so it answers callers on the loopback interface and nobody else
 import ipaddress
 import json
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
@@ -14,33 +14,80 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox import ledger
-from sandbox.clock import Clock
+from sandbox.capture_window import capture_window, set_capture_window
+from sandbox.context import Context
 from sandbox.deliveries import Deliveries, Mode
+from sandbox.disputes import REASONS, decide, raise_dispute
+from sandbox.errors import ApiError, unfit
 from sandbox.faults import Fault, Faults
-from sandbox.store import Json, Store
+from sandbox.forgery import Forgery, send_forged
+from sandbox.signing_secrets import renew_secret
+from sandbox.store import Json
 from sandbox.timers import Timers
 
 CLOCK_OFFSET = "clock_offset"
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class Advance(BaseModel):
-    """How far to move the sandbox's clock, in seconds; never back."""
-
+class _Order(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class Advance(_Order):
+    """How far to move the sandbox's clock, in seconds; never back."""
 
     advance_seconds: float = Field(ge=0)
 
 
+class Settle(_Order):
+    """The object whose pending business is to be done now."""
+
+    id: str
+
+
+class Window(_Order):
+    """How long cards authorized from now on stay capturable; None is the usual window."""
+
+    seconds: int | None = Field(default=None, ge=1)
+
+
+class Dispute(_Order):
+    """What the payer's bank takes back: `amount`, or all that is left."""
+
+    payment_intent: str
+    reason: str = Field(default="fraudulent", pattern=f"^({'|'.join(REASONS)})$")
+    amount: int | None = Field(default=None, ge=1)
+
+
+class NewSecret(_Order):
+    """Whose secret is replaced, and how long the one before is still signed with."""
+
+    endpoint: str
+    seconds: int = Field(default=0, ge=0)
+
+
+class Verdict(_Order):
+    """How the bank decides a dispute, from the merchant's point of view."""
+
+    verdict: Literal["won", "lost"]
+
+
 class Control:
     def __init__(
-        self, store: Store, clock: Clock, faults: Faults, deliveries: Deliveries, timers: Timers
+        self,
+        context: Context,
+        faults: Faults,
+        deliveries: Deliveries,
+        timers: Timers,
+        after_commit: Callable[[], None],
     ) -> None:
-        self._store = store
-        self._clock = clock
+        self._context = context
+        self._store = context.store
+        self._clock = context.clock
         self._faults = faults
         self._deliveries = deliveries
         self._timers = timers
+        self._after_commit = after_commit
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -49,7 +96,13 @@ class Control:
             Route("/control/faults", _local(self._clear_faults), methods=["DELETE"]),
             Route("/control/deliveries", _local(self._set_mode), methods=["POST"]),
             Route("/control/deliveries", _local(self._read_deliveries), methods=["GET"]),
+            Route("/control/forge", _local(self._forge), methods=["POST"]),
+            Route("/control/secret", _local(self._renew_secret), methods=["POST"]),
             Route("/control/clock", _local(self._advance), methods=["POST"]),
+            Route("/control/settle", _local(self._settle), methods=["POST"]),
+            Route("/control/capture-window", _local(self._set_window), methods=["POST"]),
+            Route("/control/disputes", _local(self._dispute), methods=["POST"]),
+            Route("/control/disputes/{id}", _local(self._decide), methods=["POST"]),
             Route("/control/ledger", _local(self._ledger), methods=["GET"]),
         ]
 
@@ -71,20 +124,50 @@ class Control:
     async def _read_deliveries(self, request: Request) -> Json:
         return {**self._deliveries.mode.model_dump(), **self._deliveries.counts()}
 
+    async def _forge(self, request: Request) -> Json:
+        return await send_forged(self._context, await _read(request, Forgery))
+
+    async def _renew_secret(self, request: Request) -> Json:
+        order = await _read(request, NewSecret)
+        return {"secret": renew_secret(self._context, order.endpoint, order.seconds)}
+
     async def _advance(self, request: Request) -> Json:
         self._clock.offset += (await _read(request, Advance)).advance_seconds
         self._store.set_meta(CLOCK_OFFSET, repr(self._clock.offset))
         self._timers.run_due()
-        self._timers.wake()
-        self._deliveries.wake()
+        self._after_commit()
         return {"now": int(self._clock.now()), "offset_seconds": self._clock.offset}
+
+    async def _settle(self, request: Request) -> Json:
+        order = await _read(request, Settle)
+        done = self._timers.settle(order.id)
+        self._after_commit()
+        return {"id": order.id, "done": done}
+
+    async def _set_window(self, request: Request) -> Json:
+        set_capture_window(self._store, (await _read(request, Window)).seconds)
+        return {"seconds": capture_window(self._store)}
+
+    async def _dispute(self, request: Request) -> Json:
+        order = await _read(request, Dispute)
+        with self._store.transaction():
+            intent = self._context.get("payment_intent", order.payment_intent).body
+            if intent["latest_charge"] is None:
+                raise unfit("This PaymentIntent has no charge to dispute.")
+            charge = self._context.get("charge", intent["latest_charge"]).body
+            dispute = raise_dispute(self._context, charge, order.reason, order.amount)
+        self._after_commit()
+        return dispute
+
+    async def _decide(self, request: Request) -> Json:
+        verdict = (await _read(request, Verdict)).verdict
+        with self._store.transaction():
+            dispute = decide(self._context, request.path_params["id"], verdict)
+        self._after_commit()
+        return dispute
 
     async def _ledger(self, request: Request) -> Json:
         return ledger.read(self._store, request.query_params.get("order_id"))
-
-
-class _UnreadableError(Exception):
-    pass
 
 
 async def _read(request: Request, model: type[_Model]) -> _Model:
@@ -92,9 +175,9 @@ async def _read(request: Request, model: type[_Model]) -> _Model:
         return model.model_validate(json.loads(await request.body() or b"{}"))
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise _UnreadableError("; ".join(problems)) from None
+        raise unfit("; ".join(problems)) from None
     except ValueError:
-        raise _UnreadableError("The body is not JSON.") from None
+        raise unfit("The body is not JSON.") from None
 
 
 def _local(
@@ -106,7 +189,7 @@ def _local(
             return JSONResponse({"error": "Only from this machine."}, status_code=403)
         try:
             return JSONResponse(await handler(request))
-        except _UnreadableError as error:
-            return JSONResponse({"error": str(error)}, status_code=422)
+        except ApiError as error:
+            return JSONResponse({"error": error.fields["message"]}, status_code=error.status)
 
     return endpoint

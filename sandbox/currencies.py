@@ -3,7 +3,18 @@
 Amounts are integers in the currency's smallest unit.
 """
 
+from dataclasses import dataclass
+
 from sandbox.errors import invalid
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """How many decimals an amount is sent with, and the step in which it may grow."""
+
+    decimals: int = 2
+    step: int = 1
+
 
 _CODES = """
     aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn
@@ -13,17 +24,22 @@ _CODES = """
     pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp sle sos srd std szl thb tjs tnd
     top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd xcg xof xpf yer zar zmw"""
 _KNOWN = frozenset(_CODES.split())
-# The step in which an amount may grow: three-decimal currencies end in 0, and these two-decimal
-# ones have no fraction in use.
-_STEP = {"bhd": 10, "jod": 10, "kwd": 10, "omr": 10, "tnd": 10, "isk": 100, "ugx": 100}
+# Every other has two decimals; HUF and TWD too, though they are paid out without.
+_RULES = {
+    **dict.fromkeys(
+        "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split(), _Rule(decimals=0)
+    ),
+    # The last digit is for the networks to leave at 0.
+    **dict.fromkeys("bhd jod kwd omr tnd".split(), _Rule(decimals=3, step=10)),
+    # Without decimals in use, but sent with two, as ever.
+    **dict.fromkeys("isk ugx".split(), _Rule(step=100)),
+}
 _LEAST = {
     "aed": 200, "aud": 50, "brl": 50, "cad": 50, "chf": 50, "czk": 1500, "dkk": 250, "eur": 50,
     "gbp": 30, "hkd": 400, "huf": 17500, "inr": 50, "jpy": 50, "mxn": 1000, "myr": 200, "nok": 300,
     "nzd": 50, "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1000, "usd": 50,
 }  # fmt: skip
 _MOST = 99_999_999
-_WITHOUT_DECIMALS = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
-_WITH_THREE_DECIMALS = frozenset("bhd jod kwd omr tnd".split())
 
 
 def checked_currency(currency: str) -> str:
@@ -43,17 +59,27 @@ def checked_amount(amount: int, currency: str) -> int:
     least = _LEAST.get(currency, 1)
     if amount < least:
         raise invalid(f"amount must be at least {least} {currency}.", "amount_too_small", "amount")
-    step = _STEP.get(currency, 1)
+    return checked_step(amount, currency)
+
+
+def checked_step(amount: int, currency: str) -> int:
+    """The amount, in minor units. Raises ApiError (400) for a fraction that is not in use."""
+    step = _rule(currency).step
     if amount % step:
         message = f"amount in {currency} must be a multiple of {step}."
-        raise invalid(message, "parameter_invalid_integer", "amount")
+        whole = "invalid_charge_amount_no_decimal_compatible"
+        raise invalid(message, whole if step == 100 else "parameter_invalid_integer", "amount")
     return amount
 
 
 def readable(amount: int, currency: str) -> str:
     """An amount in minor units as people write it, e.g. `10.00 USD`."""
-    if currency in _WITHOUT_DECIMALS:
+    decimals = _rule(currency).decimals
+    if decimals == 0:
         return f"{amount} {currency.upper()}"
-    decimals = 3 if currency in _WITH_THREE_DECIMALS else 2
     whole, rest = divmod(amount, 10**decimals)
     return f"{whole}.{rest:0{decimals}} {currency.upper()}"
+
+
+def _rule(currency: str) -> _Rule:
+    return _RULES.get(currency, _Rule())

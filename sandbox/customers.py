@@ -4,9 +4,11 @@ from sandbox.context import Context
 from sandbox.errors import Reply
 from sandbox.forms import Params
 from sandbox.ids import new_id, random_text
+from sandbox.paging import LIST_PARAMS, Where, page
 from sandbox.routing import Route
 from sandbox.store import Json
 
+_URL = "/v1/customers"
 _TEXTS = ("description", "email", "name", "phone")
 
 
@@ -46,7 +48,15 @@ def _retrieve(context: Context, params: Params, customer_id: str) -> Reply:
     return Reply(context.get("customer", customer_id).body)
 
 
+def _list(context: Context, params: Params) -> Reply:
+    where = Where()
+    if (email := params.text("email")) is not None:
+        where.add("json_extract(body, '$.email') = ?", email)
+    return Reply(page(context, params, "customer", _URL, where))
+
+
 ROUTES = [
-    Route("POST", "/v1/customers", _create, frozenset({*_TEXTS, "metadata"})),
-    Route("GET", "/v1/customers/{id}", _retrieve),
+    Route("POST", _URL, _create, frozenset({*_TEXTS, "metadata"})),
+    Route("GET", _URL, _list, LIST_PARAMS | {"email"}),
+    Route("GET", _URL + "/{id}", _retrieve),
 ]

@@ -1,19 +1,35 @@
 """Disputes: the payer's bank takes the money back, and the merchant may argue.
 
-Evidence that contains `winning_evidence` wins the dispute and `losing_evidence` loses it, as in
-Stripe's test mode; closing a dispute loses it.
+Submitted evidence whose text is `winning_evidence` wins the dispute and `losing_evidence` loses
+it, as in Stripe's test mode; other evidence waits for the bank's verdict. Closing a dispute loses
+it, and so does saying nothing until it is due.
 """
+
+import copy
+import json
 
 from sandbox import ledger
 from sandbox.context import Context
-from sandbox.errors import Reply, refused
-from sandbox.events import emit
+from sandbox.errors import Reply, refused, unfit
+from sandbox.events import changes, emit
 from sandbox.forms import Params
 from sandbox.ids import new_id
 from sandbox.paging import LIST_PARAMS, Where, page
 from sandbox.routing import Route
 from sandbox.store import Json
 
+EXPIRE_DISPUTE = "expire_dispute"
+REASONS = {
+    "credit_not_processed": "13.6",
+    "duplicate": "12.6.1",
+    "fraudulent": "10.4",
+    "general": "12.5",
+    "product_not_received": "13.1",
+    "product_unacceptable": "13.3",
+    "subscription_canceled": "13.2",
+    "unrecognized": "10.4",
+}
+"""Why a card is disputed, and Visa's code for it."""
 _URL = "/v1/disputes"
 _TIME_TO_ANSWER = 7 * 24 * 3600
 _TEXTS = (
@@ -45,38 +61,85 @@ _TEXTS = (
     "uncategorized_file",
     "uncategorized_text",
 )
+_LONGEST_TEXT = 20_000
 _OPEN = ("needs_response", "under_review")
+_VERDICTS = {"winning_evidence": "won", "losing_evidence": "lost"}
 
 
-def raise_dispute(context: Context, charge_id: str) -> None:
-    """The payer disputes the whole charge; what it brought in is taken back at once."""
+def raise_ordered_dispute(context: Context, charge_id: str) -> None:
+    """The payer of a card that always disputes does so, unless the money went back already."""
     charge = context.get("charge", charge_id).body
     method = context.get("payment_method", charge["payment_method"])
-    reason = method.private["behaviour"].removeprefix("dispute:")
+    reason = method.private["behaviour"].rpartition("dispute:")[2]
+    if disputable(context, charge):
+        raise_dispute(context, charge, reason, None)
+
+
+def raise_dispute(context: Context, charge: Json, reason: str, amount: int | None) -> Json:
+    """The bank takes back `amount`, or whatever is left of the charge.
+
+    Raises ApiError (422) when the charge is none that a card's bank could dispute.
+    """
+    left = disputable(context, charge)
+    if charge["payment_method_details"]["type"] != "card" or left == 0:
+        raise unfit("Only captured money of a card that did not go back can be disputed.")
+    if amount is not None and amount > left:
+        raise unfit(f"Only {left} of this charge is left to dispute.")
     intent = context.get("payment_intent", charge["payment_intent"]).body
-    dispute = _dispute(context, charge, reason)
+    dispute = _dispute(context, charge, reason, amount or left)
     charge["disputed"] = True
     context.store.save(charge)
     context.store.insert("dispute", dispute)
+    due = dispute["evidence_details"]["due_by"]
+    context.store.set_timer(due, EXPIRE_DISPUTE, dispute["id"])
     ledger.move(context, "disputed", intent, dispute["amount"])
     emit(context, "charge.dispute.created", dispute)
     emit(context, "charge.dispute.funds_withdrawn", dispute)
+    return dispute
+
+
+def disputable(context: Context, charge: Json) -> int:
+    """What was captured and neither refunded nor taken back."""
+    taken = sum(dispute["amount"] for dispute in _standing(context, charge))
+    return int(charge["amount_captured"] - charge["amount_refunded"] - taken)
 
 
 def blocks_refunds(context: Context, charge: Json) -> bool:
     """Whether a dispute of this charge is open or lost."""
-    return any(
-        dispute.body["charge"] == charge["id"] and dispute.body["status"] != "won"
-        for dispute in context.store.all("dispute")
+    return bool(_standing(context, charge))
+
+
+def decide(context: Context, dispute_id: str, verdict: str) -> Json:
+    """The bank's verdict, won or lost. Raises ApiError: 404 unknown, 400 closed."""
+    dispute = _open_dispute(context, dispute_id)
+    _end(context, dispute, verdict)
+    return dispute
+
+
+def expire_dispute(context: Context, dispute_id: str) -> None:
+    """The time to answer is over: without evidence the dispute is lost."""
+    dispute = context.get("dispute", dispute_id).body
+    if dispute["status"] == "needs_response":
+        dispute["evidence_details"]["past_due"] = True
+        _end(context, dispute, "lost")
+
+
+def _standing(context: Context, charge: Json) -> list[Json]:
+    """The disputes of a charge that hold its money: open or lost."""
+    rows = context.store.db.execute(
+        "SELECT body FROM objects WHERE kind = 'dispute' AND charge = ?", (charge["id"],)
     )
+    disputes = [json.loads(body) for (body,) in rows]
+    return [dispute for dispute in disputes if dispute["status"] != "won"]
 
 
-def _dispute(context: Context, charge: Json, reason: str) -> Json:
+def _dispute(context: Context, charge: Json, reason: str, amount: int) -> Json:
     evidence = dict.fromkeys(_TEXTS)
+    card = charge["payment_method_details"]["card"]
     return {
         "id": new_id("du"),
         "object": "dispute",
-        "amount": charge["amount_captured"] - charge["amount_refunded"],
+        "amount": amount,
         "balance_transactions": [],
         "charge": charge["id"],
         "created": context.now,
@@ -96,10 +159,10 @@ def _dispute(context: Context, charge: Json, reason: str) -> Json:
         "payment_intent": charge["payment_intent"],
         "payment_method_details": {
             "card": {
-                "brand": charge["payment_method_details"]["card"]["brand"],
+                "brand": card["brand"],
                 "case_type": "chargeback",
-                "network": charge["payment_method_details"]["card"]["network"],
-                "network_reason_code": "10.4" if reason == "fraudulent" else "13.1",
+                "network": card["network"],
+                "network_reason_code": REASONS[reason] if card["network"] == "visa" else None,
             },
             "type": "card",
         },
@@ -110,33 +173,34 @@ def _dispute(context: Context, charge: Json, reason: str) -> Json:
 
 def _update(context: Context, params: Params, dispute_id: str) -> Reply:
     dispute = _open_dispute(context, dispute_id)
+    before = copy.deepcopy(dispute)
     given = params.group("evidence", frozenset(_TEXTS))
-    submit = params.boolean("submit")
+    evidence, details = dispute["evidence"], dispute["evidence_details"]
     dispute["metadata"] = params.metadata(dispute["metadata"])
     if given is not None:
-        dispute["evidence"] |= {name: given.text(name) for name in _TEXTS if name in given}
-        dispute["evidence_details"]["has_evidence"] = True
-    verdict = None
-    if submit is not False and given is not None:
+        evidence |= {name: given.text(name, _LONGEST_TEXT) for name in _TEXTS if name in given}
+        details["has_evidence"] = any(evidence[name] is not None for name in _TEXTS)
+    # What was only laid ready before is handed in by the first call that does not say no.
+    news = given is not None or dispute["status"] == "needs_response"
+    submitted = params.boolean("submit") is not False and details["has_evidence"] and news
+    if submitted:
         dispute["status"] = "under_review"
-        dispute["evidence_details"]["submission_count"] += 1
-        verdicts = {"winning_evidence": "won", "losing_evidence": "lost"}
-        verdict = verdicts.get(given.text("uncategorized_text") or "")
+        details["submission_count"] += 1
     context.store.save(dispute)
-    emit(context, "charge.dispute.updated", dispute)
+    emit(context, "charge.dispute.updated", dispute, changes(before, dispute))
+    verdict = _VERDICTS.get(evidence["uncategorized_text"] or "") if submitted else None
     if verdict is not None:
         _end(context, dispute, verdict)
     return Reply(dispute)
 
 
 def _close(context: Context, params: Params, dispute_id: str) -> Reply:
-    dispute = _open_dispute(context, dispute_id)
-    _end(context, dispute, "lost")
-    return Reply(dispute)
+    return Reply(decide(context, dispute_id, "lost"))
 
 
 def _end(context: Context, dispute: Json, verdict: str) -> None:
     dispute.update(status=verdict, is_charge_refundable=verdict == "won")
+    context.store.clear_timer(EXPIRE_DISPUTE, dispute["id"])
     context.store.save(dispute)
     if verdict == "won":
         intent = context.get("payment_intent", dispute["payment_intent"]).body

@@ -4,7 +4,7 @@
 not raised: it is an answer (`Reply` with status 402) whose charge and events are kept.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.blot import blotted
@@ -14,16 +14,17 @@ _DOCS = "https://docs.stripe.com/error-codes/"
 
 
 def shown(text: str) -> str:
-    """What a caller wrote, short and with anything like a card number blotted out."""
+    """What a caller wrote, short and with anything like a card or account number blotted out."""
     return blotted(text)[:64]
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent back: a JSON body and an HTTP status."""
+    """What is sent back: a JSON body, an HTTP status, and what else the headers tell."""
 
     body: Json
     status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class ApiError(Exception):
@@ -59,6 +60,20 @@ def missing(kind: str, object_id: str, param: str = "id") -> ApiError:
     message = f"There is no {kind.replace('_', ' ')} with the id '{shown(object_id)}'."
     fields = error_fields("invalid_request_error", message, "resource_missing", param=param)
     return ApiError(status, fields)
+
+
+def too_many(code: str) -> Reply:
+    """429: `rate_limit`, or `lock_timeout` for an object that another request works on."""
+    if code == "lock_timeout":
+        message = "Another request is working on this object; try again."
+        return Reply({"error": error_fields("invalid_request_error", message, code)}, 429)
+    fields = error_fields("invalid_request_error", "Too many requests in too little time.", code)
+    return Reply({"error": fields}, 429, {"Stripe-Rate-Limited-Reason": "global-rate"})
+
+
+def unfit(message: str) -> ApiError:
+    """422, from the control API only: what a test asks for does not fit the object's state."""
+    return ApiError(422, error_fields("invalid_request_error", message))
 
 
 def bad_card(message: str, code: str, param: str) -> ApiError:

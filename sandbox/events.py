@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from sandbox.context import API_VERSION, Context
-from sandbox.errors import Reply, invalid
+from sandbox.errors import Reply, invalid, missing
 from sandbox.forms import Params
 from sandbox.ids import new_id
 from sandbox.paging import LIST_PARAMS, Where, page
@@ -12,6 +12,11 @@ from sandbox.routing import Route
 from sandbox.store import Json
 
 _TYPE_PATTERN = re.compile(r"[a-z0-9_.*]+")
+_REACH = 30 * 24 * 3600
+_MOST_TYPES = 20
+
+_DELIVERED = """NOT EXISTS
+    (SELECT 1 FROM deliveries WHERE event = objects.id AND state != 'delivered')"""
 
 
 def emit(context: Context, kind: str, about: Json, previous: Json | None = None) -> None:
@@ -44,6 +49,19 @@ def emit(context: Context, kind: str, about: Json, previous: Json | None = None)
             )
 
 
+def changes(before: Json, after: Json) -> Json:
+    """The earlier values of what differs, level by level: an event's `previous_attributes`."""
+    differing: Json = {}
+    for name in [*before, *(name for name in after if name not in before)]:
+        was, now = before.get(name), after.get(name)
+        if isinstance(was, dict) and isinstance(now, dict):
+            if inner := changes(was, now):
+                differing[name] = inner
+        elif was != now:
+            differing[name] = was
+    return differing
+
+
 def current(context: Context, event: Json) -> Json:
     """The event with the number of endpoints that have still to accept it."""
     row = context.store.db.execute(
@@ -53,22 +71,33 @@ def current(context: Context, event: Json) -> Json:
 
 
 def _retrieve(context: Context, params: Params, event_id: str) -> Reply:
-    return Reply(current(context, context.get("event", event_id).body))
+    event = context.get("event", event_id).body
+    if event["created"] <= context.now - _REACH:
+        raise missing("event", event_id)
+    return Reply(current(context, event))
 
 
 def _list(context: Context, params: Params) -> Reply:
     where = Where()
+    where.add("created > ?", context.now - _REACH)
+    if "type" in params and "types" in params:
+        raise invalid("Give type or types, not both.", param="types")
     wanted = [params.text("type")] if "type" in params else params.texts("types") or []
+    if len(wanted) > _MOST_TYPES:
+        raise invalid(f"types holds at most {_MOST_TYPES} event types.", param="types")
     patterns: list[Any] = [kind for kind in wanted if kind is not None]
     if patterns:
         if not all(_TYPE_PATTERN.fullmatch(pattern) for pattern in patterns):
             raise invalid("type is not an event type.", param="type")
         where.add(" OR ".join(["type GLOB ?"] * len(patterns)), *patterns)
+    delivered = params.boolean("delivery_success")
+    if delivered is not None:
+        where.add(_DELIVERED if delivered else f"NOT {_DELIVERED}")
     listed = page(context, params, "event", "/v1/events", where)
     return Reply({**listed, "data": [current(context, event) for event in listed["data"]]})
 
 
 ROUTES = [
-    Route("GET", "/v1/events", _list, LIST_PARAMS | {"type", "types"}),
+    Route("GET", "/v1/events", _list, LIST_PARAMS | {"delivery_success", "type", "types"}),
     Route("GET", "/v1/events/{id}", _retrieve),
 ]

@@ -5,14 +5,21 @@ from sandbox.errors import invalid, shown
 from sandbox.paging import Where, page_of
 from sandbox.store import Json
 
+_DEEPEST = 4
+# The balance is not kept here, so what could be expanded to a transaction is null.
 _EXPANDABLE = {
     "payment_intent": {
         "customer": "customer",
         "latest_charge": "charge",
         "payment_method": "payment_method",
     },
-    "charge": {"customer": "customer", "payment_intent": "payment_intent"},
+    "charge": {
+        "balance_transaction": "balance_transaction",
+        "customer": "customer",
+        "payment_intent": "payment_intent",
+    },
     "refund": {
+        "balance_transaction": "balance_transaction",
         "charge": "charge",
         "customer": "customer",
         "payment_intent": "payment_intent",
@@ -26,25 +33,38 @@ _EXPANDABLE = {
 def expand(context: Context, body: Json, wanted: list[str]) -> None:
     """Expand paths such as `latest_charge` or `data.customer` in place; ApiError (400) if wrong."""
     for path in wanted:
-        _expand(context, body, path.split("."), path)
+        steps = path.split(".")
+        if len(steps) > _DEEPEST:
+            raise _wrong(path)
+        kind, nodes = str(body.get("object")), [body]
+        if kind == "list" and steps[0] == "data" and len(steps) > 1:
+            # By its address, because an empty list too says no to what its kind lacks.
+            kind, nodes = body["url"].rpartition("/")[2].removesuffix("s"), body["data"]
+            steps = steps[1:]
+        _expand(context, kind, nodes, steps, path)
 
 
-def _expand(context: Context, node: Json, steps: list[str], path: str) -> None:
+def _expand(context: Context, kind: str, nodes: list[Json], steps: list[str], path: str) -> None:
     name, rest = steps[0], steps[1:]
-    if node.get("object") == "list" and name == "data" and rest:
-        for item in node["data"]:
-            _expand(context, item, rest, path)
+    if kind == "charge" and name == "refunds" and not rest:
+        for node in nodes:
+            node["refunds"] = _refunds(context, node["id"])
         return
-    if node.get("object") == "charge" and name == "refunds" and not rest:
-        where = Where()
-        where.add("charge = ?", node["id"])
-        node["refunds"] = page_of(context, "refund", f"/v1/charges/{node['id']}/refunds", where)
-        return
-    kind = _EXPANDABLE.get(str(node.get("object")), {}).get(name)
-    if kind is None:
-        raise invalid(f"This cannot be expanded: {shown(path)}.", param="expand")
-    value = node[name]
-    if isinstance(value, str):
-        value = node[name] = context.get(kind, value).body
-    if rest and value is not None:
-        _expand(context, value, rest, path)
+    inner = _EXPANDABLE.get(kind, {}).get(name)
+    if inner is None:
+        raise _wrong(path)
+    for node in nodes:
+        if isinstance(node[name], str):
+            node[name] = context.get(inner, node[name]).body
+    if rest:
+        _expand(context, inner, [node[name] for node in nodes if node[name]], rest, path)
+
+
+def _refunds(context: Context, charge_id: str) -> Json:
+    where = Where()
+    where.add("charge = ?", charge_id)
+    return page_of(context, "refund", f"/v1/charges/{charge_id}/refunds", where)
+
+
+def _wrong(path: str) -> Exception:
+    return invalid(f"This cannot be expanded: {shown(path)}.", param="expand")

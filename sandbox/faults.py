@@ -11,7 +11,7 @@ class Fault(BaseModel):
 
     Either `status` (the call is answered with it) or `action`: `hang` waits `seconds` and goes on,
     `drop` closes the connection without an answer. `before` means that the work is not done,
-    except after a hang; `after` that it is done and kept.
+    except after a hang; `after` that it is done and kept. `code` tells one 429 from the other.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -20,6 +20,7 @@ class Fault(BaseModel):
     path: str = "/v1"
     mode: Literal["before", "after"] = "before"
     status: int | None = Field(default=None, ge=400, le=599)
+    code: Literal["rate_limit", "lock_timeout"] | None = None
     action: Literal["hang", "drop"] | None = None
     seconds: float = Field(default=1.0, ge=0, le=600)
     times: int = Field(default=1, ge=1)
@@ -28,6 +29,8 @@ class Fault(BaseModel):
     def _one_outcome(self) -> Self:
         if (self.status is None) == (self.action is None):
             raise ValueError("give either status or action")
+        if self.code is not None and self.status != 429:
+            raise ValueError("a code is for status 429")
         try:
             re.compile(self.path)
         except re.error:

@@ -1,14 +1,16 @@
-"""Idempotency keys: the first answer to a key is the only one it ever gets."""
+"""Idempotency keys: for a day, the first answer to a key is the only one it gets."""
 
 import hashlib
 import hmac
 import json
 from dataclasses import dataclass
 
+from sandbox.clock import Clock
 from sandbox.errors import ApiError, Reply, error_fields, invalid
 from sandbox.store import Json, Store
 
 _LONGEST_KEY = 255
+_KEPT_FOR = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,9 @@ class Answer:
 class Keys:
     """Kept answers are in the store; the keys being worked on right now are in memory."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
         self._running: set[str] = set()
 
     def claim(self, key: str) -> None:
@@ -48,7 +51,9 @@ class Keys:
     def find(self, key: str, fingerprint: str) -> Answer | None:
         """The kept answer. Raises ApiError (400) when the key was used for something else."""
         row = self._store.db.execute(
-            "SELECT fingerprint, status, body, request_id FROM answers WHERE key = ?", (key,)
+            "SELECT fingerprint, status, body, request_id FROM kept_answers "
+            "WHERE key = ? AND created > ?",
+            (key, self._clock.now() - _KEPT_FOR),
         ).fetchone()
         if row is None:
             return None
@@ -58,12 +63,16 @@ class Keys:
         return Answer(row[0], Reply(json.loads(row[2]), row[1]), row[3])
 
     def keep(self, key: str, answer: Answer) -> None:
-        """Remember the answer for ever, in the current transaction."""
+        """Remember the answer for a day, and forget those that are older, in the current
+        transaction."""
+        now = self._clock.now()
+        self._store.db.execute("DELETE FROM kept_answers WHERE created <= ?", (now - _KEPT_FOR,))
         self._store.db.execute(
-            "INSERT INTO answers (key, fingerprint, status, body, request_id) "
-            "VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO kept_answers (key, created, fingerprint, status, body, request_id) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
             (
                 key,
+                now,
                 answer.fingerprint,
                 answer.reply.status,
                 json.dumps(answer.reply.body),

@@ -3,12 +3,16 @@
 from urllib.parse import urlsplit
 
 from sandbox import payment_methods, serialisation
-from sandbox.attempts import Terms, attempt, cancel, captured
+from sandbox.attempts import Terms, cancel, captured
+from sandbox.confirmation import attempt
 from sandbox.context import Context
 from sandbox.currencies import checked_amount, checked_currency
 from sandbox.errors import ApiError, Reply, invalid, refused
 from sandbox.events import emit
 from sandbox.forms import Params
+from sandbox.mandates import mandate_given
+from sandbox.method_choice import automatic, check_fit, choose_types, offer
+from sandbox.method_types import TYPES
 from sandbox.paging import LIST_PARAMS, Where, page
 from sandbox.routing import Route
 from sandbox.store import Json, Record
@@ -30,7 +34,7 @@ _DETAILS = frozenset(
         *_TEXTS,
     }
 )
-_CONFIRMING = frozenset({"error_on_requires_action", "off_session", "return_url"})
+_CONFIRMING = frozenset({"error_on_requires_action", "mandate_data", "off_session", "return_url"})
 _CREATE = _DETAILS | _CONFIRMING | {"amount", "automatic_payment_methods", "confirm", "currency"}
 _CONFIRM = _CONFIRMING | {
     "allowed_payment_method_types",
@@ -46,7 +50,6 @@ _CAPTURE = frozenset(
     {"amount_to_capture", "metadata", "statement_descriptor", "statement_descriptor_suffix"}
 )
 _BEFORE_CHARGE = ("requires_payment_method", "requires_confirmation", "requires_action")
-_FROM_THIS_VERSION = "2026-09-30"
 
 
 def _create(context: Context, params: Params) -> Reply:
@@ -55,18 +58,20 @@ def _create(context: Context, params: Params) -> Reply:
         raise params.absent("amount")
     currency = checked_currency(params.required_text("currency"))
     intent = serialisation.payment_intent(context.now, checked_amount(amount, currency), currency)
-    _choose_types(context, params, intent)
-    intent["automatic_payment_methods"] = _automatic(params)
+    choose_types(context, params, intent)
+    intent["automatic_payment_methods"] = automatic(params)
     _describe(context, params, intent)
+    offer(intent)
     method = _chosen_method(context, params)
     if method is not None:
+        check_fit(intent, method)
         intent.update(payment_method=method.body["id"], status="requires_confirmation")
     confirming = params.boolean("confirm") or False
     terms = _terms(params)
     if confirming:
         if method is None:
             raise params.absent("payment_method")
-        _require_return_url(intent, terms)
+        _require_return_url(intent, method, terms)
     elif any(name in params for name in _CONFIRMING):
         raise invalid("return_url and its like are given with confirm=true.", param="confirm")
     context.store.insert("payment_intent", intent)
@@ -79,15 +84,17 @@ def _create(context: Context, params: Params) -> Reply:
 def _confirm(context: Context, params: Params, intent_id: str) -> Reply:
     intent = context.get("payment_intent", intent_id, "intent").body
     _expect(intent, "confirmed", *_BEFORE_CHARGE)
-    _choose_types(context, params, intent)
+    choose_types(context, params, intent)
     _describe(context, params, intent)
+    offer(intent)
     method = _chosen_method(context, params)
     if method is None:
         if intent["payment_method"] is None:
             raise _unexpected(intent, "confirmed without a payment method")
         method = context.get("payment_method", intent["payment_method"])
+    check_fit(intent, method)
     terms = _terms(params)
-    _require_return_url(intent, terms)
+    _require_return_url(intent, method, terms)
     return attempt(context, intent, method, terms)
 
 
@@ -135,10 +142,12 @@ def _update(context: Context, params: Params, intent_id: str) -> Reply:
     amount = intent["amount"] if amount is None else amount
     changed = amount != intent["amount"] or currency is not None
     intent["amount"] = checked_amount(amount, intent["currency"])
-    _choose_types(context, params, intent)
+    choose_types(context, params, intent)
     _describe(context, params, intent)
+    offer(intent)
     method = _chosen_method(context, params)
     if method is not None:
+        check_fit(intent, method)
         intent.update(payment_method=method.body["id"], status="requires_confirmation")
     if intent["status"] == "requires_action" and changed:
         # What the payer was asked to approve is no longer what would be charged.
@@ -158,45 +167,6 @@ def _list(context: Context, params: Params) -> Reply:
     if (customer := params.text("customer")) is not None:
         where.add("customer = ?", customer)
     return Reply(page(context, params, "payment_intent", _URL, where))
-
-
-def _choose_types(context: Context, params: Params, intent: Json) -> None:
-    if "payment_method_types" in params and context.version >= _FROM_THIS_VERSION:
-        raise invalid(
-            "From 2026-09-30.endive on, allowed_payment_method_types takes the place of "
-            "payment_method_types.",
-            "payment_method_types_no_longer_supported",
-            "payment_method_types",
-        )
-    allowed = params.texts("allowed_payment_method_types")
-    chosen = params.texts("payment_method_types") or allowed
-    if chosen is None:
-        return
-    if "automatic_payment_methods" in params:
-        raise invalid(
-            "Choose the payment method types or automatic_payment_methods, not both.",
-            param="automatic_payment_methods",
-        )
-    if chosen != ["card"]:
-        raise invalid("The sandbox takes cards only.", param="payment_method_types")
-    intent.update(
-        allowed_payment_method_types=allowed,
-        automatic_payment_methods=None,
-        payment_method_types=chosen,
-    )
-
-
-def _automatic(params: Params) -> Json | None:
-    if "payment_method_types" in params or "allowed_payment_method_types" in params:
-        return None
-    given = params.group("automatic_payment_methods", frozenset({"enabled", "allow_redirects"}))
-    if given is None:
-        return {"allow_redirects": "always", "enabled": True}
-    enabled = given.boolean("enabled")
-    if enabled is None:
-        raise given.absent("enabled")
-    redirects = given.choice("allow_redirects", ("always", "never")) or "always"
-    return {"allow_redirects": redirects, "enabled": enabled}
 
 
 def _describe(context: Context, params: Params, intent: Json) -> None:
@@ -254,13 +224,19 @@ def _terms(params: Params) -> Terms:
     return Terms(
         return_url=return_url,
         payer_absent=refuses_action or absent in ("true", "one_off", "recurring"),
+        mandate_given=mandate_given(params),
     )
 
 
-def _require_return_url(intent: Json, terms: Terms) -> None:
+def _require_return_url(intent: Json, method: Record, terms: Terms) -> None:
     """Stripe's rule: a method that may redirect needs somewhere to come back to."""
-    automatic = intent["automatic_payment_methods"]
-    if automatic and automatic["allow_redirects"] == "always" and terms.return_url is None:
+    if terms.return_url is not None:
+        return
+    if TYPES[method.body["type"]].family == "redirect":
+        message = f"A payment by {method.body['type']} needs a return_url."
+        raise invalid(message, "parameter_missing", "return_url")
+    left_to_stripe = intent["automatic_payment_methods"]
+    if left_to_stripe and left_to_stripe["allow_redirects"] == "always":
         raise invalid(
             "A return_url is needed, because the enabled payment methods may redirect the payer. "
             "Without one, set automatic_payment_methods[allow_redirects]=never or choose "

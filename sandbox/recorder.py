@@ -1,4 +1,4 @@
-"""Every exchange as a line of JSON, with card numbers and security codes blotted out."""
+"""Every exchange as a line of JSON, card and account numbers and security codes blotted out."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 from sandbox.blot import BLOT, blotted
 from sandbox.store import Json
 
-_SECRET_NAME = re.compile(r"(^|\[)(number|cvc)\]?$")
+_SECRET_NAME = re.compile(r"(^|\[)(number|cvc|iban|account_number)\]?$")
 
 
 class Recorder:

@@ -1,10 +1,17 @@
-"""Refunds: never more than was captured. The bank settles them a little later."""
+"""Refunds: never more than was captured. The bank settles them a little later.
+
+Until then a refund to a card has succeeded as far as anyone knows; any other way takes its time and
+is pending.
+"""
+
+import copy
 
 from sandbox import ledger, serialisation
 from sandbox.context import Context
+from sandbox.currencies import checked_step
 from sandbox.disputes import blocks_refunds
 from sandbox.errors import Reply, invalid, refused
-from sandbox.events import emit
+from sandbox.events import changes, emit
 from sandbox.forms import Params
 from sandbox.ids import random_text
 from sandbox.paging import LIST_PARAMS, Where, page
@@ -22,23 +29,32 @@ def settle_refund(context: Context, refund_id: str) -> None:
     refund = context.get("refund", refund_id).body
     if refund["status"] not in ("pending", "succeeded"):
         return
+    before = copy.deepcopy(refund)
     charge = context.get("charge", refund["charge"]).body
-    details = refund["destination_details"]["card"]
-    previous = {"status": refund["status"], "destination_details": {"card": {**details}}}
+    refund.pop("pending_reason", None)
     if _behaviour(context, charge) == "refund:fails":
-        details["reference_status"] = "unavailable"
         refund.update(status="failed", failure_reason="expired_or_canceled_card")
+        _refer(refund, "unavailable", None)
         intent = context.get("payment_intent", refund["payment_intent"]).body
         ledger.move(context, "refund_returned", intent, refund["amount"])
         _add_refunded(charge, -refund["amount"])
         context.store.save(charge)
     else:
-        details.update(reference_status="available", reference=random_text(23).upper())
         refund["status"] = "succeeded"
+        _refer(refund, "available", random_text(23).upper())
     context.store.save(refund)
-    emit(context, "refund.updated", refund, previous)
+    emit(context, "refund.updated", refund, changes(before, refund))
     if refund["status"] == "failed":
         emit(context, "refund.failed", refund)
+
+
+def _refer(refund: Json, status: str, reference: str | None) -> None:
+    """What the payer can ask their bank for, where the way back has such a thing."""
+    details = refund["destination_details"][refund["destination_details"]["type"]]
+    if "reference_status" in details:
+        details["reference_status"] = status
+        if reference is not None:
+            details["reference"] = reference
 
 
 def _create(context: Context, params: Params) -> Reply:
@@ -56,10 +72,13 @@ def _create(context: Context, params: Params) -> Reply:
         raise refused(message, "charge_already_refunded", charge=charge["id"])
     if amount is not None and amount > left:
         raise refused("amount is more than what is left to refund.", param="amount")
+    if amount is not None:
+        checked_step(amount, charge["currency"])
     refund = serialisation.refund(context.now, charge, amount or left, reason, metadata)
-    if _behaviour(context, charge) == "refund:pending":
+    by_card = charge["payment_method_details"]["type"] == "card"
+    if not by_card or _behaviour(context, charge) == "refund:pending":
         refund.update(status="pending", pending_reason="processing")
-    previous = {name: charge[name] for name in ("amount_refunded", "refunded")}
+    before = {**charge}
     ledger.move(context, "refunded", intent, refund["amount"])
     _add_refunded(charge, refund["amount"])
     context.store.insert("refund", refund)
@@ -67,8 +86,24 @@ def _create(context: Context, params: Params) -> Reply:
     settled_at = context.clock.now() + context.settings.settle_seconds
     context.store.set_timer(settled_at, SETTLE_REFUND, refund["id"])
     emit(context, "refund.created", refund)
-    emit(context, "charge.refunded", charge, previous)
+    emit(context, "charge.refunded", charge, changes(before, charge))
     return Reply(refund)
+
+
+def _update(context: Context, params: Params, refund_id: str) -> Reply:
+    refund = context.get("refund", refund_id).body
+    before = copy.deepcopy(refund)
+    refund["metadata"] = params.metadata(refund["metadata"])
+    context.store.save(refund)
+    if refund != before:
+        emit(context, "refund.updated", refund, changes(before, refund))
+    return Reply(refund)
+
+
+def _cancel(context: Context, params: Params, refund_id: str) -> Reply:
+    """Only a refund that waits for the payer could be canceled, and none here does."""
+    status = context.get("refund", refund_id).body["status"]
+    raise refused(f"A refund that is {status} cannot be canceled.")
 
 
 def _retrieve(context: Context, params: Params, refund_id: str) -> Reply:
@@ -102,7 +137,7 @@ def _refunded(context: Context, params: Params) -> tuple[Json, Json]:
         charge = context.get("charge", intent["latest_charge"]).body
     else:
         raise params.absent("payment_intent")
-    if not charge["captured"]:
+    if not charge["captured"] or charge["status"] != "succeeded":
         raise refused("The charge is not captured.", charge=charge["id"], param="charge")
     return intent, charge
 
@@ -120,4 +155,6 @@ ROUTES = [
     Route("POST", _URL, _create, _CREATE),
     Route("GET", _URL, _list, LIST_PARAMS | {"payment_intent", "charge"}),
     Route("GET", _URL + "/{id}", _retrieve),
+    Route("POST", _URL + "/{id}", _update, frozenset({"metadata"})),
+    Route("POST", _URL + "/{id}/cancel", _cancel),
 ]

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from sandbox.cards import Card
+from sandbox.drafts import Draft
 from sandbox.ids import new_id, random_text
+from sandbox.method_details import destination_details, payment_method_details
 from sandbox.store import Json
 
 _NO_ADDRESS = {
@@ -27,38 +28,21 @@ def billing_details(given: Json | None) -> Json:
     }
 
 
-def payment_method(card: Card, now: int, billing: Json, metadata: dict[str, str]) -> Json:
+def payment_method(
+    draft: Draft, now: int, billing: Json, metadata: dict[str, str], allow_redisplay: str
+) -> Json:
     return {
         "id": new_id("pm"),
         "object": "payment_method",
-        "allow_redisplay": "unspecified",
+        "allow_redisplay": allow_redisplay,
         "billing_details": billing,
-        "card": {
-            "brand": card.brand,
-            "checks": {
-                "address_line1_check": None,
-                "address_postal_code_check": None,
-                "cvc_check": "unchecked" if card.cvc_given else None,
-            },
-            "country": "US",
-            "display_brand": _display_brand(card.brand),
-            "exp_month": card.exp_month,
-            "exp_year": card.exp_year,
-            "fingerprint": card.fingerprint,
-            "funding": card.funding,
-            "generated_from": None,
-            "last4": card.last4,
-            "networks": {"available": [card.brand], "preferred": None},
-            "regulated_status": "unregulated",
-            "three_d_secure_usage": {"supported": True},
-            "wallet": None,
-        },
         "created": now,
         "customer": None,
         "customer_account": None,
         "livemode": False,
         "metadata": metadata,
-        "type": "card",
+        draft.type: draft.details,
+        "type": draft.type,
     }
 
 
@@ -96,15 +80,8 @@ def payment_intent(now: int, amount: int, currency: str, **given: Any) -> Json:
         "on_behalf_of": None,
         "payment_method": None,
         "payment_method_configuration_details": None,
-        "payment_method_options": {
-            "card": {
-                "installments": None,
-                "mandate_options": None,
-                "network": None,
-                "request_three_d_secure": "automatic",
-            }
-        },
-        "payment_method_types": ["card"],
+        "payment_method_options": {},
+        "payment_method_types": [],
         "processing": None,
         "receipt_email": None,
         "review": None,
@@ -121,9 +98,8 @@ def payment_intent(now: int, amount: int, currency: str, **given: Any) -> Json:
 
 def charge(now: int, intent: Json, method: Json, outcome: Json) -> Json:
     """A charge of the intent's amount that neither succeeded nor failed yet."""
-    charge_id = new_id("ch")
     return {
-        "id": charge_id,
+        "id": new_id("ch" if method["type"] == "card" else "py"),
         "object": "charge",
         "amount": intent["amount"],
         "amount_captured": 0,
@@ -152,7 +128,7 @@ def charge(now: int, intent: Json, method: Json, outcome: Json) -> Json:
         "paid": False,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": {"card": _card_details(intent, method["card"]), "type": "card"},
+        "payment_method_details": payment_method_details(intent, method),
         "radar_options": {},
         "receipt_email": intent["receipt_email"],
         "receipt_number": None,
@@ -202,7 +178,7 @@ def three_d_secure(*, authenticated: bool) -> Json:
 def refund(now: int, charge: Json, amount: int, reason: str | None, metadata: Json) -> Json:
     """A refund that has succeeded as far as anyone knows yet."""
     return {
-        "id": new_id("re"),
+        "id": new_id("re" if charge["id"].startswith("ch_") else "pyr"),
         "object": "refund",
         "amount": amount,
         "balance_transaction": None,
@@ -211,14 +187,7 @@ def refund(now: int, charge: Json, amount: int, reason: str | None, metadata: Js
         "currency": charge["currency"],
         "customer": charge["customer"],
         "customer_account": None,
-        "destination_details": {
-            "card": {
-                "reference_status": "pending",
-                "reference_type": "acquirer_reference_number",
-                "type": "refund",
-            },
-            "type": "card",
-        },
+        "destination_details": destination_details(charge),
         "metadata": metadata,
         "payment_intent": charge["payment_intent"],
         "payment_method": charge["payment_method"],
@@ -230,41 +199,6 @@ def refund(now: int, charge: Json, amount: int, reason: str | None, metadata: Js
     }
 
 
-def _card_details(intent: Json, card: Json) -> Json:
-    return {
-        "amount_authorized": intent["amount"],
-        "authorization_code": None,
-        "brand": card["brand"],
-        "checks": {**card["checks"]},
-        "country": card["country"],
-        "exp_month": card["exp_month"],
-        "exp_year": card["exp_year"],
-        "extended_authorization": {"status": "disabled"},
-        "fingerprint": card["fingerprint"],
-        "funding": card["funding"],
-        "incremental_authorization": {"status": "unavailable"},
-        "installments": None,
-        "last4": card["last4"],
-        "mandate": None,
-        "multicapture": {"status": "unavailable"},
-        "network": card["brand"],
-        "network_token": {"used": False},
-        "network_transaction_id": random_text(15),
-        "overcapture": {
-            "maximum_amount_capturable": intent["amount"],
-            "status": "unavailable",
-        },
-        "regulated_status": "unregulated",
-        "three_d_secure": None,
-        "transaction_link_id": None,
-        "wallet": None,
-    }
-
-
 def _statement(intent: Json) -> str:
     suffix = intent["statement_descriptor_suffix"]
     return f"SANDBOX* {suffix}" if suffix else "SANDBOX"
-
-
-def _display_brand(brand: str) -> str:
-    return {"amex": "american_express", "diners": "diners_club"}.get(brand, brand)

@@ -20,8 +20,12 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = None
     public_url: str | None = None
     record: Path | None = None
+    rate_limit: int = Field(default=0, ge=0)
+    """How many calls to /v1 are answered in a second; 0 means any number."""
     settle_seconds: float = Field(default=2.0, ge=0)
     """How long the bank takes to settle a refund or to raise a dispute, in sandbox seconds."""
+    debit_seconds: float = Field(default=3 * 24 * 3600, ge=0)
+    """How long the bank takes to answer a debit of an account, in sandbox seconds."""
 
     @model_validator(mode="after")
     def _webhook_needs_both(self) -> Self:

@@ -46,13 +46,15 @@ CREATE TABLE IF NOT EXISTS movements (
     currency TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS movements_by_intent ON movements (payment_intent);
-CREATE TABLE IF NOT EXISTS answers (
+CREATE TABLE IF NOT EXISTS kept_answers (
     key TEXT PRIMARY KEY,
+    created REAL NOT NULL,
     fingerprint TEXT NOT NULL,
     status INTEGER NOT NULL,
     body TEXT NOT NULL,
     request_id TEXT NOT NULL
 );
+CREATE INDEX IF NOT EXISTS kept_answers_by_age ON kept_answers (created);
 CREATE TABLE IF NOT EXISTS deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     event TEXT NOT NULL,
@@ -72,6 +74,7 @@ CREATE TABLE IF NOT EXISTS timers (
     object TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS timers_due ON timers (due);
+CREATE INDEX IF NOT EXISTS timers_by_object ON timers (object);
 """
 
 
@@ -144,11 +147,20 @@ class Store:
         ).fetchone()
         return None if row is None else Record(json.loads(row[0]), json.loads(row[1]))
 
+    def kind(self, object_id: str) -> str | None:
+        """What kind of object has this id; None when there is none."""
+        row = self.db.execute("SELECT kind FROM objects WHERE id = ?", (object_id,)).fetchone()
+        return None if row is None else str(row[0])
+
     def all(self, kind: str) -> list[Record]:
         rows = self.db.execute(
             "SELECT body, private FROM objects WHERE kind = ? ORDER BY seq", (kind,)
         )
         return [Record(json.loads(body), json.loads(private)) for body, private in rows]
+
+    def clear_timer(self, action: str, object_id: str) -> None:
+        """It is no longer needed."""
+        self.db.execute("DELETE FROM timers WHERE action = ? AND object = ?", (action, object_id))
 
     def set_timer(self, due: float, action: str, object_id: str) -> None:
         """Have `action` done to the object when the sandbox's clock reaches `due`."""

@@ -9,6 +9,7 @@ from sandbox.forms import Params
 from sandbox.ids import new_id
 from sandbox.paging import LIST_PARAMS, Where, page
 from sandbox.routing import Route
+from sandbox.signing_secrets import new_secret
 from sandbox.store import Json
 
 _URL = "/v1/webhook_endpoints"
@@ -57,7 +58,7 @@ def _create(context: Context, params: Params) -> Reply:
     endpoint["api_version"] = params.text("api_version")
     endpoint["description"] = params.text("description")
     endpoint["metadata"] = params.metadata({})
-    secret = new_id("whsec", 32)
+    secret = new_secret()
     context.store.insert("webhook_endpoint", endpoint, {"secret": secret})
     return Reply({**endpoint, "secret": secret})
 

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.config import Settings
+from app.domain.methods import Method
 from tests.conftest import settings_with
 
 
@@ -42,3 +43,27 @@ def test_the_default_currency_is_taken_as_it_is_meant(
 def test_an_unknown_default_currency_is_refused_at_the_start() -> None:
     with pytest.raises(ValidationError, match="'dollars' is not an ISO 4217 currency code"):
         settings_with(default_currency="dollars")
+
+
+@pytest.mark.parametrize(
+    ("written", "offered"),
+    [
+        ("ideal", (Method.IDEAL,)),
+        (" credit_card, paypal,", (Method.CREDIT_CARD, Method.PAYPAL)),
+        ("", tuple(Method)),
+    ],
+)
+def test_the_ways_to_pay_are_those_that_are_named_or_all(
+    written: str, offered: tuple[Method, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAYMENT_METHODS", written)
+    assert settings_with().payment_methods == offered
+
+
+@pytest.mark.parametrize("written", ["cash", "credit_card;ideal", ","])
+def test_a_way_to_pay_that_does_not_exist_is_refused_at_the_start(
+    written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAYMENT_METHODS", written)
+    with pytest.raises(ValidationError, match="payment_methods"):
+        settings_with()

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from app.domain.fulfilment import StepRefusedError
 from app.domain.gateway import OutcomeUnknownError, RefusedError, UnavailableError
-from app.domain.records import RecordsUnavailableError
+from app.domain.records import RecordsUnavailableError, RefundRefusedError
 
 _HEARTBEAT_EVERY_SECONDS = 2.0
 
@@ -28,7 +28,7 @@ class Failure(StrEnum):
 def translated(error: Exception) -> ApplicationError | None:
     """The retry decision for `error`, or None if it is not one of the domain's."""
     match error:
-        case RefusedError() | StepRefusedError():
+        case RefusedError() | StepRefusedError() | RefundRefusedError():
             return ApplicationError(str(error), type=Failure.REFUSED, non_retryable=True)
         case UnavailableError():
             delay = timedelta(seconds=error.retry_after) if error.retry_after else None

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from temporalio import activity
 
 from app.activities.failures import reported
-from app.activities.payment import Learnt
+from app.activities.learnt import Learnt, keep, now
 from app.domain.facts import Event, Fact, Source
 from app.domain.fulfilment import FulfilmentStep, StepRefusedError
 from app.domain.order import Order
@@ -42,12 +41,12 @@ def _run(step: FulfilmentStep, records: Records) -> Callable[..., Any]:
     async def run(ask: StepInput) -> Learnt:
         async with reported():
             order = await _order(ask, records)
-            fact = Fact(Event.STEP_DONE, _now(), Source.FULFILMENT, step=name)
+            fact = Fact(Event.STEP_DONE, now(), Source.FULFILMENT, step=name)
             try:
                 fact = replace(fact, reference=await step.run(order))
             except StepRefusedError as refusal:
                 fact = replace(fact, event=Event.STEP_REFUSED, reason=str(refusal))
-            return await _keep(records, order, fact)
+            return await keep(records, order.order_id, [fact])
 
     return run
 
@@ -60,11 +59,8 @@ def _undo(step: FulfilmentStep, records: Records) -> Callable[..., Any]:
         async with reported():
             order = await _order(ask, records)
             await step.undo(order)
-            return await _keep(
-                records,
-                order,
-                Fact(Event.STEP_UNDONE, _now(), Source.FULFILMENT, step=name, reason=ask.reason),
-            )
+            fact = Fact(Event.STEP_UNDONE, now(), Source.FULFILMENT, step=name, reason=ask.reason)
+            return await keep(records, order.order_id, [fact])
 
     return undo
 
@@ -74,12 +70,3 @@ async def _order(ask: StepInput, records: Records) -> Order:
     if order is None:
         raise StepRefusedError(f"order {ask.order_id} is not in the records")
     return order
-
-
-async def _keep(records: Records, order: Order, fact: Fact) -> Learnt:
-    await records.append(order.order_id, [fact])
-    return Learnt([fact])
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

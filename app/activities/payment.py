@@ -1,11 +1,13 @@
 """The steps of a payment that touch the gateway. Each keeps the facts that it learns."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from temporalio import activity
 
 from app.activities.failures import reported
+from app.activities.learnt import Learnt, keep, now
+from app.activities.refunds import refund_key
 from app.domain.facts import Decline, Event, Fact, PaymentMethod, Source
 from app.domain.gateway import (
     AuthorizeRequest,
@@ -16,9 +18,11 @@ from app.domain.gateway import (
     Status,
     UnavailableError,
 )
-from app.domain.learn import learn
+from app.domain.learn import learn, learn_refund
+from app.domain.methods import Method
 from app.domain.money import Money
 from app.domain.records import Records
+from app.domain.reversals import refund_name
 
 _UNSENT = "unsent"
 _CAN_BE_OVER = (Status.AUTHORIZED, Status.CAPTURED, Status.VOIDED)
@@ -26,7 +30,8 @@ _CAN_BE_OVER = (Status.AUTHORIZED, Status.CAPTURED, Status.VOIDED)
 
 @dataclass(frozen=True)
 class AuthorizeInput:
-    """One try at an authorization. `transaction_id` continues an earlier declined try."""
+    """One try at an authorization. `transaction_id` continues an earlier declined try.
+    `customer_id` is the storefront's; `token` is empty where the method needs none."""
 
     order_id: str
     amount: Money
@@ -36,6 +41,10 @@ class AuthorizeInput:
     transaction_id: str | None = None
     return_url: str | None = None
     idempotency_key: str | None = None
+    customer_id: str | None = None
+    save: bool = False
+    off_session: bool = False
+    billing_country: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class LookUpInput:
 
 @dataclass(frozen=True)
 class MoneyInput:
-    """Capture, void or refund. `number` counts the keys: a new one only after a look-up."""
+    """Capture or void. `number` counts the keys: a new one only after a look-up."""
 
     order_id: str
     transaction_id: str
@@ -80,14 +89,6 @@ class LearnInput:
     facts: list[Fact]
 
 
-@dataclass(frozen=True)
-class Learnt:
-    """What a step taught us. All of it is in the records already."""
-
-    facts: list[Fact]
-    seen: GatewayPayment | None = None
-
-
 class PaymentActivities:
     """The gateway and the records, as Temporal asks for them."""
 
@@ -104,16 +105,13 @@ class PaymentActivities:
                 [
                     Fact(
                         Event.ATTEMPTED,
-                        _now(),
+                        now(),
                         Source.WORKFLOW,
                         attempt=try_.attempt,
                         method=try_.method,
                         idempotency_key=try_.idempotency_key,
                     )
                 ],
-            )
-            request = AuthorizeRequest(
-                try_.order_id, try_.amount, try_.token, try_.transaction_id, try_.return_url
             )
             # The try before this one is known to have left nothing at the gateway.
             info = activity.info()
@@ -123,7 +121,7 @@ class PaymentActivities:
             ]
             try:
                 seen = await self._gateway.authorize(
-                    request, key=f"{try_.order_id}:authorize:{try_.attempt}"
+                    await self._request(try_), key=f"{try_.order_id}:authorize:{try_.attempt}"
                 )
             except RefusedError as refusal:
                 if not unsent:
@@ -132,7 +130,7 @@ class PaymentActivities:
                     ) from None
                 fact = Fact(
                     Event.FAILED,
-                    _now(),
+                    now(),
                     Source.GATEWAY,
                     attempt=try_.attempt,
                     decline=Decline(refusal.code, refusal.message),
@@ -145,7 +143,7 @@ class PaymentActivities:
                 raise
             return await self._keep(
                 try_.order_id,
-                learn(seen, source=Source.GATEWAY, at=_now(), attempt=try_.attempt),
+                learn(seen, source=Source.GATEWAY, at=now(), attempt=try_.attempt),
                 seen,
             )
 
@@ -156,7 +154,7 @@ class PaymentActivities:
             seen = await self._gateway.look_up(ask.order_id, ask.transaction_id, ask.since)
             if seen is None or seen.decline in ask.old_declines:
                 return Learnt([])
-            facts = learn(seen, source=Source.LOOK_UP, at=_now(), attempt=ask.attempt)
+            facts = learn(seen, source=Source.LOOK_UP, at=now(), attempt=ask.attempt)
             return await self._keep(ask.order_id, facts, seen)
 
     @activity.defn
@@ -178,15 +176,6 @@ class PaymentActivities:
             return await self._answered(ask, seen)
 
     @activity.defn
-    async def refund_payment(self, ask: MoneyInput) -> Learnt:
-        """Give captured money back."""
-        async with reported():
-            fact = await self._refund(
-                ask.transaction_id, ask.amount, key=f"{ask.order_id}:refund:{ask.number}"
-            )
-            return await self._keep(ask.order_id, [fact])
-
-    @activity.defn
     async def release_payment(self, ask: ReleaseInput) -> Learnt:
         """Give back whatever the gateway holds or took that the order has no use for: its checkout
         is over, or another payment was taken for it."""
@@ -195,7 +184,7 @@ class PaymentActivities:
                 return await self._release(ask)
             except RefusedError as refusal:
                 reason = f"{ask.transaction_id or 'a payment'} could not be given back: {refusal}"
-                fact = Fact(Event.FLAGGED, _now(), Source.GATEWAY, reason=reason)
+                fact = Fact(Event.FLAGGED, now(), Source.GATEWAY, reason=reason)
                 return await self._keep(ask.order_id, [fact])
 
     @activity.defn
@@ -204,63 +193,82 @@ class PaymentActivities:
         async with reported():
             await self._records.append(told.order_id, told.facts)
 
+    async def _request(self, try_: AuthorizeInput) -> AuthorizeRequest:
+        """With what stays out of the workflow: who the shopper is, and from where they allow it."""
+        order = await self._records.find_order(try_.order_id)
+        return AuthorizeRequest(
+            order_id=try_.order_id,
+            amount=try_.amount,
+            method=Method(try_.method.type),
+            token=try_.token or None,
+            transaction_id=try_.transaction_id,
+            return_url=try_.return_url,
+            customer=await self._customer(try_.customer_id),
+            save=try_.save,
+            off_session=try_.off_session,
+            billing_country=try_.billing_country,
+            email=order.customer_email if order is not None else None,
+            mandate=order.mandate if order is not None else None,
+        )
+
+    async def _customer(self, customer_id: str | None) -> str | None:
+        """The gateway's id of the customer, who is made there at first."""
+        if customer_id is None:
+            return None
+        known = await self._records.find_customer(customer_id)
+        if known is not None:
+            return known
+        try:
+            made = await self._gateway.create_customer(customer_id, key=f"customer:{customer_id}")
+        except OutcomeUnknownError as error:  # a customer is no money: nothing was authorized
+            raise UnavailableError(str(error)) from None
+        return await self._records.keep_customer(customer_id, made)
+
     async def _release(self, ask: ReleaseInput) -> Learnt:
         seen = await self._gateway.look_up(ask.order_id, ask.transaction_id, ask.since)
         if seen is None or seen.status not in _CAN_BE_OVER:
             return Learnt([], seen)
         payment = await self._records.find_payment(ask.order_id)
         ours = payment is not None and payment.transaction_id in (None, seen.transaction_id)
-        given_back = payment.refunded if payment is not None and ours else 0
+        gone = payment.captured - payment.refundable if payment is not None and ours else 0
         key = f"{ask.order_id}:release:{seen.transaction_id}"
         if not seen.captured:
             before = seen
             if seen.status is not Status.VOIDED:  # else an earlier try voided it, unrecorded
                 seen = await self._gateway.void(seen.transaction_id, key=key)
             if seen.status is Status.VOIDED:
-                released = Fact(Event.VOIDED, _now(), Source.GATEWAY, reference=seen.transaction_id)
+                released = Fact(Event.VOIDED, now(), Source.GATEWAY, reference=seen.transaction_id)
                 return await self._released(ask, before, released, ours=ours)
             if not seen.captured:
                 raise OutcomeUnknownError(f"{seen.transaction_id} is {seen.status} still")
-        if given_back >= seen.captured:
+        if gone >= seen.captured:
             return Learnt([], seen)
-        amount = seen.amount.of(seen.captured - given_back)
-        released = await self._refund(seen.transaction_id, amount, key=f"{key}:refund")
+        name = refund_name(ask.order_id, f"release {seen.transaction_id}")
+        refund = await self._gateway.refund(
+            ask.order_id,
+            seen.transaction_id,
+            seen.amount.of(seen.captured - gone),
+            name,
+            refund_key(ask.order_id, name),
+        )
+        released = learn_refund(refund, source=Source.GATEWAY, at=now())
         return await self._released(ask, seen, released, ours=ours)
 
     async def _released(
         self, ask: ReleaseInput, seen: GatewayPayment, released: Fact, *, ours: bool
     ) -> Learnt:
         reason = f"{seen.transaction_id} came too late or twice: {released.event}"
-        facts = [Fact(Event.FLAGGED, _now(), Source.GATEWAY, reason=reason)]
+        facts = [Fact(Event.FLAGGED, now(), Source.GATEWAY, reason=reason)]
         if ours:
-            facts += learn(seen, source=Source.LOOK_UP, at=_now(), attempt=ask.attempt)
+            facts += learn(seen, source=Source.LOOK_UP, at=now(), attempt=ask.attempt)
             facts.append(released)
         return await self._keep(ask.order_id, facts, seen)
 
-    async def _refund(self, transaction_id: str, amount: Money, key: str) -> Fact:
-        refund = await self._gateway.refund(transaction_id, amount, key=key)
-        if refund.status in ("failed", "canceled"):
-            raise RefusedError("refund_failed", f"refund {refund.refund_id} {refund.status}")
-        if refund.status != "succeeded":
-            raise OutcomeUnknownError(f"refund {refund.refund_id} is {refund.status}")
-        return Fact(
-            Event.REFUNDED,
-            _now(),
-            Source.GATEWAY,
-            amount=refund.amount.minor,
-            reference=refund.refund_id,
-        )
-
     async def _answered(self, ask: MoneyInput, seen: GatewayPayment) -> Learnt:
-        facts = learn(seen, source=Source.GATEWAY, at=_now(), attempt=ask.attempt)
+        facts = learn(seen, source=Source.GATEWAY, at=now(), attempt=ask.attempt)
         return await self._keep(ask.order_id, facts, seen)
 
     async def _keep(
         self, order_id: str, facts: list[Fact], seen: GatewayPayment | None = None
     ) -> Learnt:
-        await self._records.append(order_id, facts)
-        return Learnt(facts, seen)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+        return await keep(self._records, order_id, facts, seen)

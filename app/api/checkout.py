@@ -1,7 +1,9 @@
-"""Starts, joins and captures payments: what the routes ask of Temporal."""
+"""Starts and joins payments and refunds, captures, cancels: what the routes ask of Temporal."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+from typing import Any, TypeVar
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -23,17 +25,34 @@ from temporalio.common import (
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.workflow import UpdateMethodMultiParam
 
 from app.api.problems import ProblemError, unavailable
 from app.domain.order import Order
 from app.temporal import names
 from app.temporal.client import RPC_TIMEOUT
 from app.wiring import Parts
-from app.workflows.messages import AttemptInput, PaymentInput
+from app.workflows.messages import (
+    AttemptInput,
+    CancelInput,
+    CaptureInput,
+    PaymentInput,
+    RefundInput,
+)
 from app.workflows.payment import PaymentWorkflow
+from app.workflows.refund import RefundWorkflow
 
 _OUT_OF_REACH = "The workflow engine is out of reach."
 _HEALTH_SECONDS = 3
+_Ask = TypeVar("_Ask")
+
+
+class Answer(Enum):
+    """What a workflow made of a request."""
+
+    TAKEN_ON = auto()  # it is done, or will be
+    REFUSED = auto()  # for good: nothing was done
+    ENDED = auto()  # there is no such workflow (any more): the records say how things stand
 
 
 class Checkout:
@@ -61,7 +80,7 @@ class Checkout:
         try:
             async with asyncio.timeout(self._wait_seconds):
                 if attempt.number > 1 and not under_way:
-                    await self._workflow(order).signal(
+                    await self._workflow(order.order_id).signal(
                         PaymentWorkflow.attempt_requested, attempt, rpc_timeout=RPC_TIMEOUT
                     )
                     kept = True
@@ -85,33 +104,97 @@ class Checkout:
                 ) from None
         return True
 
-    async def capture(self, order_id: str) -> bool:
+    async def capture(self, order_id: str, ask: CaptureInput) -> Answer:
         """Have the running workflow take the held money, and wait a while until it did.
 
-        False when the workflow has ended.
+        Raises the service-unavailable problem where the capture is not sure to be made.
+        """
+        return await self._ask(
+            order_id,
+            PaymentWorkflow.capture,
+            ask,
+            names.CAPTURE_UPDATE_ID,
+            ("The capture was not taken on in time.", "The money may be taken all the same."),
+        )
+
+    async def cancel(self, order_id: str, ask: CancelInput) -> Answer:
+        """Have the running workflow call the order off, and wait a while until it did.
+
+        Raises the service-unavailable problem where the order is not sure to be canceled.
+        """
+        return await self._ask(
+            order_id,
+            PaymentWorkflow.cancel,
+            ask,
+            names.CANCEL_UPDATE_ID,
+            (
+                "The cancellation was not taken on in time.",
+                "The order may be canceled all the same.",
+            ),
+        )
+
+    async def refund(self, ask: RefundInput, known_facts: int) -> Answer:
+        """Start the refund's workflow or join it, and wait a while for the gateway's answer.
+
+        `known_facts`: how many of the order's were known when it was asked. An update of the same
+        id gets the old answer for ever; after any news a refusal must be asked about anew.
+        Raises the service-unavailable problem where the refund is not sure to be made.
         """
         await self._require_temporal()
-        workflow = self._temporal.get_workflow_handle(names.payment_workflow_id(order_id))
+        workflow = self._temporal.get_workflow_handle(
+            names.refund_workflow_id(ask.order_id, ask.name)
+        )
         accepted = False
         try:
             async with asyncio.timeout(self._wait_seconds):
-                handle = await workflow.start_update(
-                    PaymentWorkflow.capture,
-                    id="capture",
+                handle = await self._temporal.start_update_with_start_workflow(
+                    RefundWorkflow.refund,
                     wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+                    id=f"{names.REFUND_UPDATE_ID}-{known_facts}",
+                    start_workflow_operation=self._start_refund(ask),
                 )
                 accepted = True
                 await handle.result()
         except WorkflowUpdateFailedError:
-            return False
+            return Answer.REFUSED
+        except WorkflowAlreadyStartedError:
+            return Answer.ENDED
         except (TimeoutError, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             if _ended(error):
-                return False
-            if not accepted:
+                return Answer.ENDED
+            if not accepted and not await self._is_running(workflow):
                 raise unavailable(
-                    "The capture was not taken on in time.", "The money may be taken all the same."
+                    "The refund may not have been taken on.",
+                    "It may still be made; one Idempotency-Key makes one refund.",
                 ) from None
-        return True
+        return Answer.TAKEN_ON
+
+    async def _ask(
+        self,
+        order_id: str,
+        update: UpdateMethodMultiParam[[PaymentWorkflow, _Ask], None],
+        ask: _Ask,
+        id_: str,
+        not_taken_on: tuple[str, str],
+    ) -> Answer:
+        """Send `update` to the order's workflow, and wait a while until it is done."""
+        await self._require_temporal()
+        accepted = False
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                handle = await self._workflow(order_id).start_update(
+                    update, ask, id=id_, wait_for_stage=WorkflowUpdateStage.ACCEPTED
+                )
+                accepted = True
+                await handle.result()
+        except WorkflowUpdateFailedError:
+            return Answer.REFUSED
+        except (TimeoutError, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            if _ended(error):
+                return Answer.ENDED
+            if not accepted:
+                raise unavailable(*not_taken_on) from None
+        return Answer.TAKEN_ON
 
     async def _require_temporal(self) -> None:
         """Asked first: a request that was never sent is the only one sure to have done nothing."""
@@ -155,21 +238,41 @@ class Checkout:
             static_summary=f"Order {order.order_id}: {order.amount}",
         )
 
+    def _start_refund(self, ask: RefundInput) -> WithStartWorkflowOperation[RefundWorkflow, str]:
+        return WithStartWorkflowOperation(
+            RefundWorkflow.run,
+            ask,
+            id=names.refund_workflow_id(ask.order_id, ask.name),
+            task_queue=self._parts.settings.task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            # One that failed made no refund.
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(names.ORDER_ID, ask.order_id),
+                    SearchAttributePair(names.GATEWAY, ask.gateway),
+                    SearchAttributePair(names.NEEDS_ATTENTION, False),
+                ]
+            ),
+            static_summary=f"Refund of {ask.amount}, order {ask.order_id}",
+        )
+
     async def _started(self, order: Order, attempt: AttemptInput) -> bool:
         """Whether the attempt is kept although no worker has answered: the first one is part of the
         workflow's start."""
-        if attempt.number > 1:
-            return False
+        return attempt.number == 1 and await self._is_running(self._workflow(order.order_id))
+
+    async def _is_running(self, workflow: WorkflowHandle[Any, Any]) -> bool:
         try:
             async with asyncio.timeout(_HEALTH_SECONDS):
-                found = await self._workflow(order).describe(rpc_timeout=RPC_TIMEOUT)
+                found = await workflow.describe(rpc_timeout=RPC_TIMEOUT)
         except (TimeoutError, RPCError):
             return False
         return found.status is WorkflowExecutionStatus.RUNNING
 
-    def _workflow(self, order: Order) -> WorkflowHandle[PaymentWorkflow, str]:
+    def _workflow(self, order_id: str) -> WorkflowHandle[PaymentWorkflow, str]:
         return self._temporal.get_workflow_handle_for(
-            PaymentWorkflow.run, names.payment_workflow_id(order.order_id)
+            PaymentWorkflow.run, names.payment_workflow_id(order_id)
         )
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app.api import callbacks, health, payments, problems
+from app.api import callbacks, captures, health, listing, methods, payments, problems, refunds
 from app.api.body import BoundedBody
 from app.api.memory import keep_out_of_dumps
 from app.config import Settings
@@ -45,6 +45,10 @@ def create_app(parts: Parts | None = None) -> FastAPI:
     app.add_middleware(BoundedBody)
     app.include_router(callbacks.router)
     app.include_router(payments.router)
+    app.include_router(captures.router)
+    app.include_router(refunds.router)
+    app.include_router(listing.router)
+    app.include_router(methods.router)
     app.include_router(health.router)
     app.openapi_schema = problems.with_problems(app.openapi())
     return app

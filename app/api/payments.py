@@ -1,26 +1,34 @@
 """The storefront's door."""
 
-import asyncio
 import hashlib
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Response
-from fastapi.openapi.models import Example
+from fastapi import APIRouter, Body, Depends, Header, Response
 from pydantic import AfterValidator
 
 from app.api.access import WithParts, require_key
 from app.api.body import ExactRoute
 from app.api.card_numbers import without_card_number
 from app.api.checkout import Checkout
-from app.api.problems import FieldError, Kind, ProblemError, documented, unavailable
-from app.api.schemas import ORDER_ID, InitiateRequest, PaymentStatus, PaymentView, secret_free
+from app.api.examples import WAYS_TO_PAY
+from app.api.offers import check_fit, find_offer, money
+from app.api.orders import UNDER_WAY, OrderIdPath, find_payment, latest
+from app.api.problems import Kind, ProblemError, documented, unavailable
+from app.api.schemas import (
+    IDEMPOTENCY_KEY,
+    InitiateRequest,
+    PaymentStatus,
+    PaymentView,
+    secret_free,
+)
+from app.api.tokens import require_open_door, token_for
 from app.api.views import payment_status, payment_view
 from app.domain.facts import Event, Fact, PaymentMethod, Source
-from app.domain.gateway import RefusedError, Token
-from app.domain.money import InvalidAmountError, Money, exponent
-from app.domain.order import Capture, Order
+from app.domain.gateway import Token
+from app.domain.money import Money
+from app.domain.order import Order
 from app.domain.payment import (
     CLOSED,
     IN_FLIGHT,
@@ -31,7 +39,6 @@ from app.domain.payment import (
     State,
     apply,
 )
-from app.domain.records import RecordsUnavailableError
 from app.wiring import Parts
 from app.workflows.messages import AttemptInput
 
@@ -48,43 +55,11 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        pattern=r"^[\x21-\x7e]{1,255}$",
+        pattern=IDEMPOTENCY_KEY,
         description="Names one attempt: the same key gets the same answer.",
     ),
     AfterValidator(without_card_number),
 ]
-OrderIdPath = Annotated[
-    str, Path(pattern=f"^{ORDER_ID.pattern}$"), AfterValidator(without_card_number)
-]
-_UNDER_WAY: dict[str, Any] = {
-    "model": PaymentView,
-    "description": "Under way: look at `links.self`",
-}
-
-
-_SAMPLE: dict[str, Any] = {
-    "order_id": "order-12345",
-    "payment_method": "credit_card",
-    "amount": 49.99,
-}
-EXAMPLES: dict[str, Example] = {
-    "token": {
-        "summary": "With the gateway's token",
-        "value": {**_SAMPLE, "payment_method_token": "pm_card_visa"},
-    },
-    "card": {
-        "summary": "With a raw card, where that is switched on",
-        "value": {
-            **_SAMPLE,
-            "credit_card": {
-                "number": "4111 1111 1111 1111",
-                "expiry_month": "12",
-                "expiry_year": "30",
-                "cvv": "123",
-            },
-        },
-    },
-}
 
 
 @router.post(
@@ -92,15 +67,17 @@ EXAMPLES: dict[str, Example] = {
     summary="Pay for an order, or try again after a decline",
     response_model=PaymentView,
     responses={
-        202: _UNDER_WAY,
+        202: UNDER_WAY,
         **documented(
             Kind.INVALID_REQUEST,
             Kind.DECLINED,
             Kind.REFUSED,
+            Kind.METHOD_NOT_OFFERED,
             Kind.RAW_CARDS_OFF,
             Kind.UNAUTHORIZED,
             Kind.ORDER_MISMATCH,
             Kind.ORDER_CLOSED,
+            Kind.CARD_NOT_ACCEPTED,
             Kind.TOO_MANY_ATTEMPTS,
             Kind.KEY_REUSED,
             Kind.UNAVAILABLE,
@@ -108,7 +85,7 @@ EXAMPLES: dict[str, Example] = {
     },
 )
 async def initiate(
-    body: Annotated[InitiateRequest, Body(openapi_examples=EXAMPLES)],
+    body: Annotated[InitiateRequest, Body(openapi_examples=WAYS_TO_PAY)],
     parts: WithParts,
     response: Response,
     key: IdempotencyKey = None,
@@ -121,10 +98,12 @@ async def initiate(
             "Have the gateway's own field or page turn the card into a token, and send it as "
             "payment_method_token. Nothing was done.",
         )
-    wanted = _order(body, parts)
+    wanted = _order(body, money(parts, body.amount, body.currency))
+    offer = find_offer(parts, body.payment_method, wanted.amount)
+    known = await parts.records.find_order(wanted.order_id)
+    check_fit(body, offer, known or wanted)
     # For a new order the token comes first: a card that the gateway cannot use leaves no order.
-    new = await parts.records.find_order(wanted.order_id) is None
-    token = await _token(parts, body) if new else None
+    token = await token_for(parts, body) if known is None else None
     order, payment = await parts.records.open_order(wanted)
     _same_order(order, wanted)
     if payment.order_state is OrderState.CANCELED:
@@ -145,38 +124,8 @@ async def initiate(
 )
 async def read_payment(order_id: OrderIdPath, parts: WithParts) -> PaymentStatus:
     """Reads our records; asks neither the gateway nor the workflow."""
-    payment = await _find(parts, order_id)
+    payment = await find_payment(parts, order_id)
     return payment_status(payment, await parts.records.facts(order_id))
-
-
-@router.post(
-    "/{order_id}/capture",
-    summary="Take the money that is held (orders with `capture: manual`)",
-    responses={
-        202: _UNDER_WAY,
-        **documented(
-            Kind.INVALID_REQUEST,
-            Kind.UNAUTHORIZED,
-            Kind.NOT_FOUND,
-            Kind.NOT_CAPTURABLE,
-            Kind.UNAVAILABLE,
-        ),
-    },
-)
-async def capture(order_id: OrderIdPath, parts: WithParts, response: Response) -> PaymentView:
-    """Safe to repeat: a captured payment answers as it is."""
-    payment = await _find(parts, order_id)
-    if payment.captured:
-        return payment_view(payment)
-    if payment.state is not State.AUTHORIZED or payment.order_state is OrderState.CANCELED:
-        raise _not_capturable(payment)
-    running = await Checkout(parts).capture(order_id)
-    payment = await _latest(parts, payment)
-    if not payment.captured:
-        if payment.state is not State.AUTHORIZED or not running:
-            raise _not_capturable(payment)
-        response.status_code = 202
-    return payment_view(payment)
 
 
 async def _pay(
@@ -191,61 +140,55 @@ async def _pay(
     if payment.attempts and payment.state not in IN_FLIGHT | MAY_TRY_AGAIN:
         return payment
     number = payment.next_attempt_number
-    if number not in payment.attempts and _answered_attempts(payment) >= MAX_ATTEMPTS:
-        raise ProblemError(
-            Kind.TOO_MANY_ATTEMPTS,
-            f"{MAX_ATTEMPTS} attempts were made. Start again with a new order_id.",
-        )
-    if token is None and number not in payment.attempts:
-        token = await _token(parts, body)
+    under_way = number in payment.attempts
+    if not under_way:
+        if _answered_attempts(payment) >= MAX_ATTEMPTS:
+            raise ProblemError(
+                Kind.TOO_MANY_ATTEMPTS,
+                f"{MAX_ATTEMPTS} attempts were made. Start again with a new order_id.",
+            )
+        token = token or await token_for(parts, body)
+        await require_open_door(parts, payment, token)
+        await _accept_mandate(parts, order, body)
     # An attempt under way has its token already, and does not look at this one.
-    id_, method = (token.id, token.method) if token else ("", PaymentMethod(body.payment_method))
+    token = token or Token("", PaymentMethod(body.payment_method))
     try:
         running = await Checkout(parts).attempt(
-            order,
-            AttemptInput(
-                number=number,
-                token=id_,
-                method=method,
-                return_url=str(body.return_url) if body.return_url is not None else None,
-                idempotency_key=key,
-            ),
-            under_way=number in payment.attempts,
+            order, _attempt(body, number, token, key), under_way=under_way
         )
     except ProblemError:
-        known = await _latest(parts, payment)
+        known = await latest(parts, payment)
         if number in known.attempts:  # it is being made, whatever we were told
             return known
         raise
-    known = await _latest(parts, payment)
+    known = await latest(parts, payment)
     if number in known.attempts or known.state not in IN_FLIGHT | MAY_TRY_AGAIN:
         return known
     if not running:
         raise _closed(known)
     # It is on its way, but not in the records yet: no earlier attempt may speak for it.
-    sent = Fact(Event.ATTEMPTED, datetime.now(UTC), Source.API, attempt=number, method=method)
+    sent = Fact(Event.ATTEMPTED, datetime.now(UTC), Source.API, attempt=number, method=token.method)
     return apply(known, sent)
 
 
-async def _token(parts: Parts, body: InitiateRequest) -> Token:
-    if body.credit_card is None:
-        return Token(body.payment_method_token or "", PaymentMethod(body.payment_method))
-    try:
-        async with asyncio.timeout(parts.settings.initiate_wait_seconds):
-            token = await parts.gateway.create_token(body.credit_card.to_card())
-    except TimeoutError:
-        raise unavailable(
-            "The payment gateway did not answer in time.", "Nothing was charged."
-        ) from None
-    except RefusedError as refusal:
-        raise ProblemError(
-            Kind.REFUSED,
-            f"{refusal.message} Ask the shopper for another card. Nothing was charged.",
-            [FieldError(location="credit_card", message=refusal.code)],
-            {"code": refusal.code, "retryable": True},
-        ) from None
-    method = PaymentMethod(body.payment_method, token.method.brand, token.method.last4)
-    return Token(token.id, method)
+async def _accept_mandate(parts: Parts, order: Order, body: InitiateRequest) -> None:
+    mandate = body.mandate.to_mandate() if body.mandate is not None else order.mandate
+    if mandate is not None and mandate != order.mandate:
+        await parts.records.accept_mandate(order.order_id, mandate)
+
+
+def _attempt(body: InitiateRequest, number: int, token: Token, key: str | None) -> AttemptInput:
+    return AttemptInput(
+        number=number,
+        token=token.id,
+        method=token.method,
+        return_url=str(body.return_url) if body.return_url is not None else None,
+        idempotency_key=key,
+        customer_id=body.customer_id,
+        save=body.save_payment_method,
+        off_session=body.off_session,
+        billing_country=body.billing_country,
+    )
 
 
 def _answer(payment: Payment, response: Response) -> PaymentView:
@@ -304,24 +247,15 @@ def _answered_attempts(payment: Payment) -> int:
     return sum(not _never_answered(attempt) for attempt in payment.attempts.values())
 
 
-def _order(body: InitiateRequest, parts: Parts) -> Order:
-    currency = body.currency or parts.settings.default_currency
-    try:
-        exponent(currency)
-    except InvalidAmountError as error:
-        raise ProblemError(
-            Kind.INVALID_REQUEST,
-            "Correct the currency and send the request again. Nothing was done.",
-            [FieldError(location="currency", message=str(error))],
-        ) from None
-    amount = Money.from_decimal(body.amount, currency)
-    parts.gateway.check_amount(amount)
+def _order(body: InitiateRequest, amount: Money) -> Order:
     return Order(
         order_id=body.order_id,
         amount=amount,
-        capture=Capture(body.capture),
+        capture=body.capture,
         metadata=body.metadata,
         customer_email=body.customer_email,
+        customer_id=body.customer_id,
+        mandate=body.mandate.to_mandate() if body.mandate is not None else None,
     )
 
 
@@ -331,6 +265,12 @@ def _same_order(known: Order, wanted: Order) -> None:
             Kind.ORDER_MISMATCH,
             f"Order {known.order_id} is for {known.amount}, not {wanted.amount}. "
             "Use a new order_id for another amount. Nothing was done.",
+        )
+    if known.customer_id != wanted.customer_id:
+        raise ProblemError(
+            Kind.ORDER_MISMATCH,
+            f"Order {known.order_id} was started with another customer_id, or without one. "
+            "Send the same, or use a new order_id. Nothing was done.",
         )
 
 
@@ -355,26 +295,3 @@ def _attempt_with_key(payment: Payment, fingerprint: str | None) -> Attempt | No
             if not _never_answered(attempt):  # else the same request may be sent again
                 return attempt
     return None
-
-
-def _not_capturable(payment: Payment) -> ProblemError:
-    return ProblemError(
-        Kind.NOT_CAPTURABLE,
-        f"The order is {payment.order_state}, its payment {payment.state}: nothing to take.",
-    )
-
-
-async def _latest(parts: Parts, payment: Payment) -> Payment:
-    """The payment as it is now. With the database away, as it was: what was asked for is done all
-    the same, so that nothing may be said to have failed."""
-    try:
-        return await _find(parts, payment.order_id)
-    except RecordsUnavailableError:
-        return payment
-
-
-async def _find(parts: Parts, order_id: str) -> Payment:
-    payment = await parts.records.find_payment(order_id)
-    if payment is None:
-        raise ProblemError(Kind.NOT_FOUND, f"No order {order_id} was started here.")
-    return payment

@@ -37,16 +37,20 @@ class Kind(Enum):
     INVALID_REQUEST = ("invalid-request", 400, "The request is not valid")
     DECLINED = ("payment-declined", 400, "The payment was declined")
     REFUSED = ("payment-method-refused", 400, "The gateway cannot use this payment method")
+    METHOD_NOT_OFFERED = ("payment-method-not-offered", 400, "This way to pay is not offered")
     RAW_CARDS_OFF = ("raw-cards-not-accepted", 400, "Send a payment method token, not a card")
     INVALID_CALLBACK = ("invalid-callback", 400, "The callback is not valid")
     UNAUTHORIZED = ("unauthorized", 401, "An API key is needed")
     NOT_FOUND = ("not-found", 404, "There is nothing here")
     METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "This address takes another method")
-    ORDER_MISMATCH = ("order-mismatch", 409, "The order exists with another amount or currency")
+    ORDER_MISMATCH = ("order-mismatch", 409, "The order exists with another amount or customer")
     ORDER_CLOSED = ("order-closed", 409, "The order is over")
+    CARD_NOT_ACCEPTED = ("card-not-accepted", 409, "The card was declined for good")
     TOO_MANY_ATTEMPTS = ("too-many-attempts", 409, "The order was tried too often")
     KEY_REUSED = ("idempotency-key-reused", 409, "The Idempotency-Key belongs to another request")
     NOT_CAPTURABLE = ("not-capturable", 409, "There is nothing to capture")
+    NOT_CANCELABLE = ("not-cancelable", 409, "The order cannot be canceled")
+    NOT_REFUNDABLE = ("not-refundable", 409, "There is not so much to refund")
     UNAVAILABLE = ("service-unavailable", 503, "A part of the service is out of reach")
     INTERNAL = ("internal-error", 500, "Something is wrong on our side")
 
@@ -103,14 +107,13 @@ def install(app: FastAPI) -> None:
         return answer(error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def unfit(_: Request, error: RequestValidationError) -> JSONResponse:
         # Never the input: it may hold a card number.
         errors = [
             FieldError(location=_location(e), message=_message(e))
             for e in error.errors()[:_MOST_ERRORS]
         ]
-        detail = "Correct what `errors` names and send the request again. Nothing was done."
-        return answer(ProblemError(Kind.INVALID_REQUEST, detail, errors))
+        return answer(invalid(*errors))
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
@@ -139,6 +142,12 @@ def install(app: FastAPI) -> None:
         route = getattr(request.scope.get("route"), "path", None)
         _log.error("defect", route=route, error=type(error).__name__)
         return answer(ProblemError(Kind.INTERNAL, "It is in our log. Ask again, then ask us."))
+
+
+def invalid(*errors: FieldError) -> ProblemError:
+    """The request is wrong where `errors` say."""
+    detail = "Correct what `errors` names and send the request again. Nothing was done."
+    return ProblemError(Kind.INVALID_REQUEST, detail, errors)
 
 
 def unavailable(part: str, done: str = "This request changed nothing.") -> ProblemError:
@@ -229,6 +238,15 @@ _EXAMPLES: dict[Kind, tuple[str, dict[str, Any]]] = {
         "No such payment method. Another payment method may be tried.",
         {"code": "resource_missing", "retryable": True, "attempt": 1},
     ),
+    Kind.METHOD_NOT_OFFERED: (
+        "Choose one that is offered for 49.99 USD: credit_card, apple_pay. Nothing was done.",
+        {
+            "errors": [
+                {"location": "payment_method", "message": "this is not offered for 49.99 USD"}
+            ],
+            "offered": ["credit_card", "apple_pay"],
+        },
+    ),
     Kind.RAW_CARDS_OFF: ("Send the card as payment_method_token. Nothing was done.", {}),
     Kind.INVALID_CALLBACK: ("the callback is not signed. Nothing was stored.", {}),
     Kind.UNAUTHORIZED: ("Send your API key as `Authorization: Bearer <API key>`.", {}),
@@ -240,9 +258,21 @@ _EXAMPLES: dict[Kind, tuple[str, dict[str, Any]]] = {
         {},
     ),
     Kind.ORDER_CLOSED: ("The payment is expired. Start again with a new order_id.", {}),
+    Kind.CARD_NOT_ACCEPTED: (
+        "This card was declined for good; ask for another. Nothing was charged.",
+        {},
+    ),
     Kind.TOO_MANY_ATTEMPTS: ("5 attempts were made. Start again with a new order_id.", {}),
     Kind.KEY_REUSED: ("Send a new Idempotency-Key with a new request. Nothing was done.", {}),
     Kind.NOT_CAPTURABLE: ("The payment is voided: no money is held to be taken.", {}),
+    Kind.NOT_CANCELABLE: (
+        "49.99 USD was captured already: refund it instead. Nothing was done.",
+        {"links": {"refunds": "/api/payment/order-12345/refunds"}},
+    ),
+    Kind.NOT_REFUNDABLE: (
+        "39.99 USD can be refunded, and no more. Nothing was done.",
+        {"refundable": "39.99", "links": {"payment": "/api/payment/order-12345"}},
+    ),
     Kind.UNAVAILABLE: (
         "The database is out of reach. Nothing was charged. Send the same request again in a few "
         "seconds.",
@@ -277,7 +307,8 @@ def _location(error: Mapping[str, Any]) -> str:
     """Where it is wrong, from the request's outside to its inside."""
     if error["type"] == "json_invalid":
         return "body"
-    names = [str(name) for name in error["loc"][1:] if name != "[key]"]
+    # A number is a place in a list.
+    names = [name for name in error["loc"][1:] if isinstance(name, str) and name != "[key]"]
     return ".".join(n if _SHOWABLE_NAME.fullmatch(n) else "…" for n in names) or "body"
 
 

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
@@ -17,28 +18,34 @@ from pydantic import (
     EmailStr,
     Field,
     SecretStr,
+    StrictBool,
+    WithJsonSchema,
     model_validator,
 )
 
 from app.api.card_numbers import passes_luhn, without_card_number
 from app.domain.gateway import Card
-from app.domain.order import Capture
+from app.domain.methods import Method
+from app.domain.order import Capture, Mandate
+from app.domain.reversals import DisputeState, RefundState
 
 _AMOUNT = re.compile(r"\d{1,20}(\.\d{1,20})?", re.ASCII)
 _LONGEST_URL = 2000
 
 ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+IDEMPOTENCY_KEY = r"^[\x21-\x7e]{1,255}$"
 
-OrderId = Annotated[
+_Yours = Annotated[
     str,
     Field(
         pattern=f"^{ORDER_ID.pattern}$",
         description="Yours: 1 to 64 letters, digits, `.`, `_` or `-`; nothing that could be taken "
         "for a card number.",
-        examples=["order-12345"],
     ),
     AfterValidator(without_card_number),
 ]
+OrderId = Annotated[_Yours, Field(examples=["order-12345"])]
+CustomerId = Annotated[_Yours, Field(examples=["customer-678"])]
 
 
 def _keepable(text: str) -> str:
@@ -63,6 +70,14 @@ def _mailable(address: str) -> str:
     return f"{parts.local_part}@{parts.ascii_domain}"
 
 
+def _ip_address(text: str) -> str:
+    """As addresses are usually written; without a zone, which could be any text."""
+    try:
+        return str(ip_address(text.replace("%", "no zone")))
+    except ValueError:
+        raise ValueError("this is not an IP address") from None
+
+
 def _exact_amount(value: object) -> object:
     if isinstance(value, str) and _AMOUNT.fullmatch(value):
         return Decimal(value)
@@ -75,6 +90,19 @@ def _positive(value: Decimal) -> Decimal:
     if value <= 0:
         raise ValueError("the amount must be more than zero")
     return value
+
+
+Amount = Annotated[
+    Decimal,
+    Field(description="In major units, number or string.", examples=[49.99]),
+    BeforeValidator(_exact_amount),
+    AfterValidator(_positive),
+]
+Currency = Annotated[
+    str,
+    Field(pattern=r"^[a-z]{3}$", description="ISO 4217.", examples=["usd"]),
+    BeforeValidator(lambda v: str(v).lower()),
+]
 
 
 def _card_number(value: object) -> object:
@@ -143,21 +171,39 @@ class CreditCard(BaseModel):
         )
 
 
+class MandateRequest(BaseModel):
+    """From where the shopper allowed their account to be debited."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    ip_address: Annotated[str, AfterValidator(_ip_address)] = Field(
+        description="IPv4 or IPv6.", examples=["203.0.113.7"]
+    )
+    user_agent: Annotated[str, Field(min_length=1, max_length=400), _Keepable] = Field(
+        description="The browser's.", examples=["Mozilla/5.0 (X11; Linux x86_64)"]
+    )
+
+    def to_mandate(self) -> Mandate:
+        """As the records keep it."""
+        return Mandate(self.ip_address, self.user_agent)
+
+
 class InitiateRequest(BaseModel):
-    """Start a checkout, or try again after a decline. Send `payment_method_token` (the gateway's
-    own field or page made it from the card) or, where it is switched on, `credit_card`."""
+    """Start a checkout, or try again after a decline. `GET /api/payment-methods` says which ways to
+    pay there are, and what each needs. For a card send `payment_method_token` (the gateway's own
+    field or page made it) or, where it is switched on, `credit_card`."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     order_id: OrderId
-    payment_method: Literal["credit_card", "debit_card"] = Field(examples=["credit_card"])
-    amount: Annotated[Decimal, BeforeValidator(_exact_amount), AfterValidator(_positive)] = Field(
-        description="In major units, number or string.", examples=[49.99]
+    # Any text: what is not offered is told together with what is.
+    payment_method: Annotated[str, WithJsonSchema({"type": "string", "enum": list(Method)})] = (
+        Field(description="One that `GET /api/payment-methods` offers.", examples=["credit_card"])
     )
-    currency: (
-        Annotated[str, Field(pattern=r"^[a-z]{3}$"), BeforeValidator(lambda v: str(v).lower())]
-        | None
-    ) = Field(default=None, description="ISO 4217; the shop's own if missing.", examples=["usd"])
+    amount: Amount
+    currency: Currency | None = Field(
+        default=None, description="ISO 4217; the shop's own if missing.", examples=["usd"]
+    )
     credit_card: CreditCard | None = Field(
         default=None, validation_alias=AliasChoices("credit_card", "debit_card")
     )
@@ -167,6 +213,20 @@ class InitiateRequest(BaseModel):
     return_url: Annotated[AnyHttpUrl, AfterValidator(_usable_url)] | None = Field(
         default=None, description="Where the shopper comes back to after authenticating."
     )
+    customer_id: CustomerId | None = Field(
+        default=None, description="Whose order it is, by your own id.", examples=["customer-678"]
+    )
+    save_payment_method: StrictBool = Field(
+        default=False, description="Keep the payment method for this customer's later orders."
+    )
+    off_session: StrictBool = Field(
+        default=False,
+        description="The shopper is not there: pay with a saved `payment_method_token` of theirs.",
+    )
+    billing_country: (
+        Annotated[str, Field(pattern=r"^[A-Za-z]{2}$"), AfterValidator(str.upper)] | None
+    ) = Field(default=None, description="ISO 3166, two letters.", examples=["NL"])
+    mandate: MandateRequest | None = None
     capture: Capture = Field(
         default=Capture.AUTOMATIC, description="`manual`: held until you ask to capture."
     )
@@ -184,9 +244,41 @@ class InitiateRequest(BaseModel):
 
     @model_validator(mode="after")
     def _one_way_to_pay(self) -> "InitiateRequest":
-        if (self.credit_card is None) == (self.payment_method_token is None):
+        if self.credit_card is not None and self.payment_method_token is not None:
             raise ValueError("send either payment_method_token or credit_card")
         return self
+
+
+_Reason = Annotated[str, Field(min_length=1, max_length=500), _Keepable]
+
+
+class CaptureRequest(BaseModel):
+    """How much of the held money to take. What is not taken is released."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    amount: Amount | None = Field(
+        default=None, description="In major units; all that is held if missing.", examples=[10.00]
+    )
+
+
+class CancelRequest(BaseModel):
+    """Why the order is called off."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    reason: _Reason | None = Field(default=None, examples=["the shopper changed their mind"])
+
+
+class RefundRequest(BaseModel):
+    """How much of the captured money to give back, and why."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    amount: Amount | None = Field(
+        default=None, description="In major units; all that is left if missing.", examples=[10.00]
+    )
+    reason: _Reason | None = Field(default=None, examples=["one mug arrived broken"])
 
 
 class MethodView(BaseModel):
@@ -224,12 +316,35 @@ _PAYMENT: dict[str, Any] = {
     "next_action": None,
     "links": {"self": "/api/payment/order-12345"},
 }
+_REFUND: dict[str, Any] = {
+    "refund_id": "ref_9b1d5c0f4e2a7d8b6c3f1a05",
+    "order_id": "order-12345",
+    "amount": "10.00",
+    "currency": "usd",
+    "status": "succeeded",
+    "reason": "one mug arrived broken",
+    "failure": None,
+    "gateway_refund_id": "re_3QJ8",
+    "requested_at": "2030-01-03T03:04:05.678901Z",
+    "links": {
+        "self": "/api/payment/order-12345/refunds/ref_9b1d5c0f4e2a7d8b6c3f1a05",
+        "payment": "/api/payment/order-12345",
+    },
+}
 _STATUS: dict[str, Any] = {
     **_PAYMENT,
+    "status": "partially_refunded",
+    "order_status": "fulfilled",
     "authorized": "49.99",
-    "captured": "0.00",
-    "refunded": "0.00",
+    "captured": "49.99",
+    "refunded": "10.00",
+    "refunds_pending": "0.00",
+    "disputed": "0.00",
+    "refundable": "39.99",
+    "capture_before": None,
     "needs_attention": [],
+    "refunds": [_REFUND],
+    "disputes": [],
     "attempts": [
         {
             "number": 1,
@@ -286,6 +401,51 @@ class TimelineRow(BaseModel):
     summary: str = Field(examples=["49.99 USD is held on visa ending 1111"])
 
 
+class RefundLinks(BaseModel):
+    """Where to look next."""
+
+    self: str
+    payment: str
+
+
+class RefundView(BaseModel):
+    """One refund, asked for here or begun at the gateway. Its `refund_id` is then the gateway's."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_REFUND]})
+
+    refund_id: str
+    order_id: str
+    amount: str = Field(examples=["10.00"])
+    currency: str = Field(examples=["usd"])
+    status: RefundState = Field(
+        description="`pending`: on its way. `failed`: it did not arrive, and the money is yours "
+        "again; ask for another one with a new Idempotency-Key."
+    )
+    reason: str | None
+    failure: str | None = Field(description="Why it failed.")
+    gateway_refund_id: str | None
+    requested_at: datetime
+    links: RefundLinks
+
+
+class RefundList(BaseModel):
+    """Every refund of an order, the oldest first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"refunds": [_REFUND]}]})
+
+    refunds: list[RefundView]
+
+
+class DisputeView(BaseModel):
+    """One dispute with the shopper's bank, by the gateway's id."""
+
+    dispute_id: str = Field(examples=["dp_3QJ8"])
+    amount: str = Field(description="What the bank has taken back.", examples=["49.99"])
+    status: DisputeState
+    reason: str | None = Field(examples=["fraudulent"])
+    evidence_due_by: datetime | None = Field(description="Until when to answer it at the gateway.")
+
+
 class PaymentStatus(PaymentView):
     """All there is to know of an order's payment."""
 
@@ -293,8 +453,14 @@ class PaymentStatus(PaymentView):
 
     authorized: str = Field(examples=["49.99"])
     captured: str = Field(examples=["49.99"])
-    refunded: str = Field(examples=["0.00"])
+    refunded: str = Field(examples=["10.00"])
+    refunds_pending: str = Field(description="On its way back.", examples=["0.00"])
+    disputed: str = Field(description="Taken back by banks, for now or for good.")
+    refundable: str = Field(description="What can still be refunded.", examples=["39.99"])
+    capture_before: datetime | None = Field(description="When a hold that is not captured ends.")
     needs_attention: list[str]
+    refunds: list[RefundView]
+    disputes: list[DisputeView]
     attempts: list[AttemptView]
     timeline: list[TimelineRow]
 

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 
 from app.api.schemas import (
     AttemptView,
+    DisputeView,
     Links,
     MethodView,
     NextActionView,
     PaymentStatus,
     PaymentView,
+    RefundLinks,
+    RefundView,
     TimelineRow,
 )
 from app.domain.facts import Fact, PaymentMethod
 from app.domain.payment import Payment, State
+from app.domain.reversals import Dispute, Refund
 from app.domain.timeline import describe
 
 
@@ -45,7 +49,13 @@ def payment_status(payment: Payment, facts: Sequence[Fact]) -> PaymentStatus:
         authorized=_decimal(payment, payment.authorized),
         captured=_decimal(payment, payment.captured),
         refunded=_decimal(payment, payment.refunded),
+        refunds_pending=_decimal(payment, payment.refunds_pending),
+        disputed=_decimal(payment, payment.disputed),
+        refundable=refundable(payment),
+        capture_before=payment.capture_before if payment.state is State.AUTHORIZED else None,
         needs_attention=sorted(payment.attention),
+        refunds=refund_views(payment),
+        disputes=[_dispute_view(payment, dispute) for dispute in payment.disputes.values()],
         attempts=[
             AttemptView(
                 number=number,
@@ -65,6 +75,44 @@ def payment_status(payment: Payment, facts: Sequence[Fact]) -> PaymentStatus:
             )
             for fact in facts
         ],
+    )
+
+
+def refund_view(payment: Payment, refund: Refund) -> RefundView:
+    """One refund of `payment`."""
+    home = f"/api/payment/{payment.order_id}"
+    return RefundView(
+        refund_id=refund.name,
+        order_id=payment.order_id,
+        amount=_decimal(payment, refund.amount),
+        currency=payment.amount.currency,
+        status=refund.state,
+        reason=refund.reason,
+        failure=refund.failure,
+        gateway_refund_id=refund.reference,
+        requested_at=refund.requested_at,
+        links=RefundLinks(self=f"{home}/refunds/{refund.name}", payment=home),
+    )
+
+
+def refund_views(payment: Payment) -> list[RefundView]:
+    """Every refund of `payment`, the oldest first."""
+    oldest_first = sorted(payment.refunds.values(), key=lambda r: (r.requested_at, r.name))
+    return [refund_view(payment, refund) for refund in oldest_first]
+
+
+def refundable(payment: Payment) -> str:
+    """What can still be refunded, as a decimal."""
+    return _decimal(payment, max(payment.refundable, 0))
+
+
+def _dispute_view(payment: Payment, dispute: Dispute) -> DisputeView:
+    return DisputeView(
+        dispute_id=dispute.dispute_id,
+        amount=_decimal(payment, dispute.amount),
+        status=dispute.state,
+        reason=dispute.reason,
+        evidence_due_by=dispute.evidence_due_by,
     )
 
 

@@ -1,6 +1,7 @@
-"""The `Records` port on PostgreSQL: the only writer of orders, facts and the callback inbox."""
+"""The `Records` port on PostgreSQL: the only writer of orders, facts, customers and callbacks."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
@@ -10,16 +11,24 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.db import inbox, listing
 from app.db.engine import transaction
-from app.db.tables import CallbackRow, OrderRow, PaymentEventRow, PaymentRow
+from app.db.tables import (
+    CustomerRow,
+    OrderRow,
+    PaymentEventRow,
+    PaymentRow,
+    fact_reference,
+    names_transaction,
+)
 from app.domain.facts import Event, Fact, Source
 from app.domain.gateway import GatewayEvent
 from app.domain.money import Money
-from app.domain.order import Capture, Order
+from app.domain.order import Capture, Mandate, Order
 from app.domain.payment import Payment, fold
+from app.domain.records import Filter, ForeignCallback, Place, RefundRefusedError, Summary
 
 _FACT = TypeAdapter(Fact)
-_CALLBACK = TypeAdapter(GatewayEvent)
 
 
 class PostgresRecords:
@@ -40,6 +49,8 @@ class PostgresRecords:
                     capture=order.capture,
                     metadata=order.metadata,
                     customer_email=order.customer_email,
+                    customer_id=order.customer_id,
+                    mandate=asdict(order.mandate) if order.mandate is not None else None,
                     state="open",
                 )
                 .on_conflict_do_nothing()
@@ -64,54 +75,84 @@ class PostgresRecords:
             row = await session.get(OrderRow, order_id)
             return await _payment(session, _order(row)) if row is not None else None
 
+    async def find_order_paid_by(self, transaction_id: str) -> str | None:
+        async with transaction(self._engine) as session:
+            found = await session.exec(
+                select(PaymentEventRow.order_id)
+                .where(names_transaction, fact_reference == transaction_id)
+                .order_by(col(PaymentEventRow.id))
+            )
+            return found.first()
+
+    async def list_payments(self, wanted: Filter, after: Place | None, limit: int) -> list[Summary]:
+        async with transaction(self._engine) as session:
+            return await listing.payments(session, wanted, after, limit)
+
     async def facts(self, order_id: str) -> list[Fact]:
         async with transaction(self._engine) as session:
             return await _facts(session, order_id)
 
     async def append(self, order_id: str, facts: Sequence[Fact]) -> Payment:
         async with transaction(self._engine) as session:
-            # The lock puts writers of one order in a row.
-            row = await session.get_one(OrderRow, order_id, with_for_update=True)
-            return await self._append(session, _order(row), facts)
+            order = await _locked(session, order_id)
+            return await self._append(session, order, facts)
 
-    async def store_callback(self, event: GatewayEvent) -> bool:
+    async def open_refund(self, order_id: str, name: str, amount: int, reason: str | None) -> Fact:
         async with transaction(self._engine) as session:
-            new = await session.exec(
-                insert(CallbackRow)
-                .values(
-                    gateway=event.gateway,
-                    event_id=event.event_id,
-                    type=event.type,
-                    order_id=event.order_id,
-                    event=_CALLBACK.dump_python(event, mode="json"),
-                    created_at=event.created_at,
-                )
-                .on_conflict_do_nothing()
-                .returning(col(CallbackRow.id))
+            order = await _locked(session, order_id)
+            facts = await _facts(session, order_id)
+            noted = next((fact for fact in facts if fact.refund == name), None)
+            if noted is not None:
+                return noted
+            payment = fold(Payment(order_id, order.amount), facts)
+            if not 0 < amount <= payment.refundable:  # before a capture nothing is
+                raise RefundRefusedError(payment.refundable)
+            wanted = Fact(
+                Event.REFUND_PENDING,
+                datetime.now(UTC),
+                Source.API,
+                amount=amount,
+                refund=name,
+                reason=reason,
             )
-            return new.first() is not None
+            await self._append(session, order, [wanted])
+            return wanted
+
+    async def accept_mandate(self, order_id: str, mandate: Mandate) -> None:
+        async with transaction(self._engine) as session:
+            row = await session.get_one(OrderRow, order_id)
+            row.mandate = asdict(mandate)
+
+    async def find_customer(self, customer_id: str) -> str | None:
+        async with transaction(self._engine) as session:
+            row = await session.get(CustomerRow, (self._gateway, customer_id))
+            return row.gateway_id if row is not None else None
+
+    async def keep_customer(self, customer_id: str, gateway_id: str) -> str:
+        async with transaction(self._engine) as session:
+            await session.exec(
+                insert(CustomerRow)
+                .values(gateway=self._gateway, customer_id=customer_id, gateway_id=gateway_id)
+                .on_conflict_do_nothing()
+            )
+            row = await session.get_one(CustomerRow, (self._gateway, customer_id))
+            return row.gateway_id
+
+    async def store_callback(self, event: GatewayEvent, *, foreign: bool = False) -> bool:
+        async with transaction(self._engine) as session:
+            return await inbox.store(session, event, foreign=foreign)
+
+    async def foreign_callbacks(self, limit: int) -> list[ForeignCallback]:
+        async with transaction(self._engine) as session:
+            return await inbox.foreign(session, limit)
 
     async def waiting_callbacks(self, limit: int) -> list[GatewayEvent]:
         async with transaction(self._engine) as session:
-            rows = await session.exec(
-                select(CallbackRow)
-                .where(col(CallbackRow.delivered_at).is_(None))
-                .order_by(col(CallbackRow.created_at), col(CallbackRow.id))
-                .limit(limit)
-            )
-            return [_CALLBACK.validate_python(row.event) for row in rows]
+            return await inbox.waiting(session, limit)
 
     async def callback_delivered(self, event: GatewayEvent, outcome: str) -> None:
         async with transaction(self._engine) as session:
-            await session.exec(
-                update(CallbackRow)
-                .where(
-                    col(CallbackRow.gateway) == event.gateway,
-                    col(CallbackRow.event_id) == event.event_id,
-                    col(CallbackRow.delivered_at).is_(None),
-                )
-                .values(delivered_at=func.now(), outcome=outcome)
-            )
+            await inbox.delivered(session, event, outcome)
 
     async def _append(self, session: AsyncSession, order: Order, facts: Sequence[Fact]) -> Payment:
         if facts:
@@ -135,7 +176,7 @@ class PostgresRecords:
         return payment
 
     async def _project(self, session: AsyncSession, payment: Payment) -> None:
-        latest = payment.attempt
+        method = payment.attempt.method if payment.attempt is not None else None
         columns = {
             "payment_id": payment.payment_id,
             "gateway": self._gateway,
@@ -145,8 +186,11 @@ class PostgresRecords:
             "authorized": payment.authorized,
             "captured": payment.captured,
             "refunded": payment.refunded,
+            "refunds_pending": payment.refunds_pending,
+            "disputed": payment.disputed,
             "transaction_id": payment.transaction_id,
-            "method": str(latest.method) if latest is not None and latest.method else None,
+            "method": str(method) if method is not None else None,
+            "method_type": method.type if method is not None else None,
             "needs_attention": bool(payment.attention),
         }
         await session.exec(
@@ -170,7 +214,14 @@ def _order(row: OrderRow) -> Order:
         capture=Capture(row.capture),
         metadata=row.details,
         customer_email=row.customer_email,
+        customer_id=row.customer_id,
+        mandate=Mandate(**row.mandate) if row.mandate is not None else None,
     )
+
+
+async def _locked(session: AsyncSession, order_id: str) -> Order:
+    """The order. The lock puts its writers in a row."""
+    return _order(await session.get_one(OrderRow, order_id, with_for_update=True))
 
 
 async def _facts(session: AsyncSession, order_id: str) -> list[Fact]:

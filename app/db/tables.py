@@ -1,11 +1,30 @@
-"""The tables. Written by `records.py` and by the fulfilment steps, each its own."""
+"""The tables. Written by `PostgresRecords` and by the fulfilment steps, each its own."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, UniqueConstraint, func
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    String,
+    UniqueConstraint,
+    func,
+    literal_column,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
+
+from app.domain.payment import NAMES_TRANSACTION
+
+# An index and a query must say these in the same words, or the query cannot use the index.
+fact_reference = literal_column("(fact ->> 'reference')", String)
+names_transaction = literal_column(
+    "event IN ({})".format(", ".join(f"'{event}'" for event in sorted(NAMES_TRANSACTION))), Boolean
+)
 
 
 def _now() -> Any:
@@ -27,6 +46,10 @@ class OrderRow(SQLModel, table=True):
     capture: str
     details: dict[str, Any] = Field(sa_column=Column("metadata", JSONB, nullable=False))
     customer_email: str | None = None
+    customer_id: str | None = Field(default=None, max_length=64, index=True)  # the storefront's
+    mandate: dict[str, Any] | None = Field(
+        default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True)
+    )
     state: str
     created_at: datetime | None = Field(default=None, sa_column=_now())
 
@@ -35,6 +58,7 @@ class PaymentRow(SQLModel, table=True):
     """The payment of an order: the projection of its facts, for lists and for SQL."""
 
     __tablename__ = "payments"
+    __table_args__ = (Index("ix_payments_created_at_order_id", "created_at", "order_id"),)
 
     order_id: str = Field(primary_key=True, foreign_key="orders.order_id", max_length=64)
     payment_id: str = Field(unique=True)
@@ -45,10 +69,13 @@ class PaymentRow(SQLModel, table=True):
     authorized: int = Field(sa_type=BigInteger)
     captured: int = Field(sa_type=BigInteger)
     refunded: int = Field(sa_type=BigInteger)
+    refunds_pending: int = Field(sa_type=BigInteger)
+    disputed: int = Field(sa_type=BigInteger)
     transaction_id: str | None = Field(default=None, index=True)
-    method: str | None = None
+    method: str | None = None  # as it may be shown
+    method_type: str | None = None
     needs_attention: bool = Field(index=True)
-    created_at: datetime | None = Field(default=None, sa_column=_now())
+    created_at: datetime = Field(sa_column=_now())
     updated_at: datetime | None = Field(default=None, sa_column=_now())
 
 
@@ -56,7 +83,10 @@ class PaymentEventRow(SQLModel, table=True):
     """One fact. Append-only: a trigger refuses updates and deletes."""
 
     __tablename__ = "payment_events"
-    __table_args__ = (UniqueConstraint("order_id", "key"),)
+    __table_args__ = (
+        UniqueConstraint("order_id", "key"),
+        Index("ix_payment_events_transaction", fact_reference, postgresql_where=names_transaction),
+    )
 
     id: int | None = Field(
         default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
@@ -69,7 +99,7 @@ class PaymentEventRow(SQLModel, table=True):
 
 
 class CallbackRow(SQLModel, table=True):
-    """The inbox: a verified callback, and what became of it."""
+    """The inbox: a verified callback, and what became of it. A foreign one is of no order."""
 
     __tablename__ = "callbacks"
     __table_args__ = (
@@ -83,12 +113,25 @@ class CallbackRow(SQLModel, table=True):
     gateway: str
     event_id: str
     type: str
-    order_id: str = Field(foreign_key="orders.order_id", max_length=64, index=True)
+    order_id: str | None = Field(
+        default=None, foreign_key="orders.order_id", max_length=64, index=True
+    )
     event: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     created_at: datetime = Field(sa_type=DateTime(timezone=True))  # by the gateway's clock
-    received_at: datetime | None = Field(default=None, sa_column=_now())
+    received_at: datetime = Field(sa_column=_now())
     delivered_at: datetime | None = Field(default=None, sa_column=_time())
     outcome: str | None = None
+
+
+class CustomerRow(SQLModel, table=True):
+    """A storefront's customer, and who that is at a gateway."""
+
+    __tablename__ = "customers"
+
+    gateway: str = Field(primary_key=True)
+    customer_id: str = Field(primary_key=True, max_length=64)
+    gateway_id: str
+    created_at: datetime | None = Field(default=None, sa_column=_now())
 
 
 class StockRow(SQLModel, table=True):

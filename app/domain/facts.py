@@ -20,7 +20,14 @@ class Event(StrEnum):
     CONFIRMED = "confirmed"
     VOIDED = "voided"
     CAPTURED = "captured"
+    REFUND_PENDING = "refund_pending"
     REFUNDED = "refunded"
+    REFUND_FAILED = "refund_failed"
+    DISPUTED = "disputed"
+    DISPUTE_WON = "dispute_won"
+    DISPUTE_LOST = "dispute_lost"
+    EVIDENCE_DUE = "evidence_due"
+    CAPTURE_DUE = "capture_due"
     STEP_DONE = "step_done"
     STEP_REFUSED = "step_refused"
     STEP_UNDONE = "step_undone"
@@ -42,11 +49,15 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class PaymentMethod:
-    """What may be shown of how the shopper pays. Brand and last four: PCI DSS 3.4.1."""
+    """What may be shown of how the shopper pays. Brand and last four: PCI DSS 3.4.1.
+
+    `fingerprint` is the gateway's own: the same for the same card, and not made from its number.
+    """
 
     type: str
     brand: str | None = None
     last4: str | None = None
+    fingerprint: str | None = None
 
     def __str__(self) -> str:
         words = [self.brand or self.type.replace("_", " ")]
@@ -75,7 +86,8 @@ class Decline:
 @dataclass(frozen=True)
 class Fact:
     """One thing that happened to a payment. `amount` is a total in minor units, except for a
-    refund: that one refund's. `reference` is the gateway's or the step's own id."""
+    refund or a dispute: that one's own. `reference` is the gateway's or the step's own id, `refund`
+    our name of a refund."""
 
     event: Event
     at: datetime
@@ -90,17 +102,23 @@ class Fact:
     idempotency_key: str | None = None
     step: str | None = None
     reason: str | None = None
+    refund: str | None = None
+    evidence_due_by: datetime | None = None
 
     @property
     def key(self) -> str:
         """Names the fact within its order: learning it twice leaves one."""
         if self.event in ATTEMPT_EVENTS:
             return f"{self.event}:{self.attempt}"
-        if self.event is Event.CAPTURED:
+        if self.event in (Event.CAPTURED, Event.DISPUTED):
+            # A capture may come in parts, and a bank's inquiry may turn into a dispute.
             return f"{self.event}:{self.reference}:{self.amount}"
         if self.event is Event.FLAGGED:
             return f"{self.event}:{self.reason}"
-        parts = (self.event, self.step or self.reference or self.reason or "")
+        if self.event is Event.REFUND_PENDING:
+            # The gateway's id comes later than the request.
+            return f"{self.event}:{self.refund}:{self.reference}"
+        parts = (self.event, self.step or self.refund or self.reference or self.reason or "")
         return ":".join(part for part in parts if part)
 
 

@@ -7,7 +7,10 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.domain.facts import Decline, NextAction, PaymentMethod
+from app.domain.methods import Method, Offer
 from app.domain.money import Money
+from app.domain.order import Mandate
+from app.domain.reversals import DisputeState, RefundState
 
 
 class Status(StrEnum):
@@ -43,13 +46,24 @@ class Token:
 
 @dataclass(frozen=True)
 class AuthorizeRequest:
-    """Hold `amount` on the payment method. `transaction_id` continues an earlier declined try."""
+    """Hold `amount`; or take it at once, where the method knows no holding.
+
+    `transaction_id` continues an earlier declined try. `customer` is the gateway's id of whose
+    payment method it is, or becomes with `save`. `off_session`: the shopper is not there.
+    """
 
     order_id: str
     amount: Money
-    token: str
+    method: Method
+    token: str | None = None
     transaction_id: str | None = None
     return_url: str | None = None
+    customer: str | None = None
+    save: bool = False
+    off_session: bool = False
+    billing_country: str | None = None
+    email: str | None = field(default=None, repr=False)
+    mandate: Mandate | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -69,17 +83,35 @@ class GatewayPayment:
 
 
 @dataclass(frozen=True)
-class Refund:
-    """Money given back, or on its way."""
+class GatewayRefund:
+    """A refund as the gateway sees it. `name` is ours, where we asked for it; `failure` says why it
+    did not arrive."""
 
     refund_id: str
+    transaction_id: str
     amount: Money
-    status: str  # pending | succeeded | failed
+    state: RefundState
+    name: str | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class GatewayDispute:
+    """A dispute as the gateway sees it. `amount` is what the bank has taken: nothing while it only
+    inquires."""
+
+    dispute_id: str
+    transaction_id: str
+    amount: Money
+    state: DisputeState
+    reason: str | None = None
+    evidence_due_by: datetime | None = None
 
 
 @dataclass(frozen=True)
 class GatewayEvent:
-    """A callback, verified and translated. Without a `payment` it is only a hint to look."""
+    """A callback, verified and translated: news of a payment, a refund or a dispute. Without any of
+    them it is only a hint to look."""
 
     gateway: str
     event_id: str
@@ -87,6 +119,14 @@ class GatewayEvent:
     order_id: str | None
     created_at: datetime
     payment: GatewayPayment | None = None
+    refund: GatewayRefund | None = None
+    dispute: GatewayDispute | None = None
+
+    @property
+    def transaction_id(self) -> str | None:
+        """The gateway's payment that it is about."""
+        told = self.payment or self.refund or self.dispute
+        return told.transaction_id if told is not None else None
 
 
 class GatewayError(Exception):
@@ -132,8 +172,20 @@ class Gateway(Protocol):
     def check_amount(self, amount: Money) -> None:
         """Raise InvalidAmountError where the gateway could not charge `amount`."""
 
+    def offers(self, amount: Money) -> list[Offer]:
+        """Ways to pay `amount`. Raises InvalidAmountError where it could not be charged at all."""
+
     async def create_token(self, card: Card) -> Token:
         """Exchange a raw card for a token. Raises RefusedError for a card that cannot be one."""
+
+    async def read_token(self, token: str) -> Token:
+        """What stands behind a token. Raises RefusedError for one that it does not know."""
+
+    async def create_customer(self, customer_id: str, key: str) -> str:
+        """The gateway's own id for one of our customers, to keep payment methods under."""
+
+    async def saved_methods(self, customer: str) -> list[Token]:
+        """The payment methods kept under that id of the gateway's."""
 
     async def authorize(self, request: AuthorizeRequest, key: str) -> GatewayPayment:
         """Hold the money. A decline is an answer, not an error."""
@@ -149,8 +201,17 @@ class Gateway(Protocol):
     async def void(self, transaction_id: str, key: str) -> GatewayPayment:
         """Release the held money. Answers with the payment as it is if it cannot be voided now."""
 
-    async def refund(self, transaction_id: str, amount: Money, key: str) -> Refund:
-        """Give captured money back; or answer with the refund that `key` made before, as it is."""
+    async def refund(
+        self, order_id: str, transaction_id: str, amount: Money, name: str, key: str
+    ) -> GatewayRefund:
+        """Give captured money back; or answer with the refund of that name as it is, if there is
+        one already."""
+
+    async def look_up_refund(self, transaction_id: str, name: str) -> GatewayRefund | None:
+        """The refund of that name, ours or the gateway's, as it stands; None if there is none."""
+
+    async def look_up_dispute(self, dispute_id: str) -> GatewayDispute:
+        """The dispute as it stands."""
 
     def read_callback(self, headers: Mapping[str, str], body: bytes) -> GatewayEvent:
         """Verify and translate. Raises InvalidCallbackError; anything else is a defect."""

@@ -1,15 +1,32 @@
-"""From what a gateway says of a payment to the facts that follow. The only such translation."""
+"""From what a gateway says to the facts that follow. The only such translation."""
 
 from datetime import datetime
 
 from app.domain.facts import Event, Fact, Source
-from app.domain.gateway import GatewayPayment, Status
+from app.domain.gateway import (
+    GatewayDispute,
+    GatewayEvent,
+    GatewayPayment,
+    GatewayRefund,
+    Status,
+)
+from app.domain.reversals import DisputeState, RefundState
 
 _EVENT = {
     Status.REQUIRES_ACTION: Event.ACTION_REQUIRED,
     Status.PROCESSING: Event.PROCESSING,
     Status.DECLINED: Event.DECLINED,
     Status.VOIDED: Event.VOIDED,
+}
+_REFUND_EVENT = {
+    RefundState.PENDING: Event.REFUND_PENDING,
+    RefundState.SUCCEEDED: Event.REFUNDED,
+    RefundState.FAILED: Event.REFUND_FAILED,
+}
+_DISPUTE_EVENT = {
+    DisputeState.OPEN: Event.DISPUTED,
+    DisputeState.WON: Event.DISPUTE_WON,
+    DisputeState.LOST: Event.DISPUTE_LOST,
 }
 
 
@@ -47,3 +64,40 @@ def learn(seen: GatewayPayment, *, source: Source, at: datetime, attempt: int) -
             Fact(Event.CAPTURED, at, source, amount=seen.captured, reference=seen.transaction_id)
         )
     return facts
+
+
+def learn_refund(seen: GatewayRefund, *, source: Source, at: datetime) -> Fact:
+    """The fact in `seen`."""
+    return Fact(
+        _REFUND_EVENT[seen.state],
+        at,
+        source,
+        amount=seen.amount.minor,
+        reference=seen.refund_id,
+        refund=seen.name or seen.refund_id,
+        reason=seen.failure,
+    )
+
+
+def learn_dispute(seen: GatewayDispute, *, source: Source, at: datetime) -> Fact:
+    """The fact in `seen`."""
+    return Fact(
+        _DISPUTE_EVENT[seen.state],
+        at,
+        source,
+        amount=seen.amount.minor,
+        reference=seen.dispute_id,
+        reason=seen.reason,
+        evidence_due_by=seen.evidence_due_by,
+    )
+
+
+def learn_event(event: GatewayEvent, *, at: datetime, attempt: int) -> list[Fact]:
+    """The facts in a callback. None in a hint."""
+    if event.refund is not None:
+        return [learn_refund(event.refund, source=Source.CALLBACK, at=at)]
+    if event.dispute is not None:
+        return [learn_dispute(event.dispute, source=Source.CALLBACK, at=at)]
+    if event.payment is not None:
+        return learn(event.payment, source=Source.CALLBACK, at=at, attempt=attempt)
+    return []

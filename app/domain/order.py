@@ -14,11 +14,21 @@ class Capture(StrEnum):
 
 
 @dataclass(frozen=True)
+class Mandate:
+    """From where the shopper allowed their account to be debited: the bank wants to know."""
+
+    ip_address: str
+    user_agent: str
+
+
+@dataclass(frozen=True)
 class Order:
-    """What is to be paid for. `metadata` is the storefront's own."""
+    """What is to be paid for. `metadata` and `customer_id` are the storefront's own."""
 
     order_id: str
     amount: Money
     capture: Capture = Capture.AUTOMATIC
     metadata: dict[str, str] = field(default_factory=dict)
     customer_email: str | None = field(default=None, repr=False)
+    customer_id: str | None = None
+    mandate: Mandate | None = field(default=None, repr=False)

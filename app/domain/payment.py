@@ -14,6 +14,14 @@ from typing import TypeVar
 
 from app.domain.facts import Decline, Event, Fact, NextAction, PaymentMethod
 from app.domain.money import Money
+from app.domain.reversals import (
+    Dispute,
+    DisputeState,
+    Refund,
+    RefundState,
+    note_dispute,
+    note_refund,
+)
 
 _Detail = TypeVar("_Detail", str, PaymentMethod, Decline, NextAction)
 
@@ -31,17 +39,19 @@ class State(StrEnum):
     AUTHORIZED = "authorized"  # the money is held
     VOIDED = "voided"  # the hold was released
     CAPTURED = "captured"  # the money is ours
-    PARTIALLY_REFUNDED = "partially_refunded"
+    PARTIALLY_REFUNDED = "partially_refunded"  # a part of what was captured was given back
     REFUNDED = "refunded"  # all that was captured was given back
+    DISPUTED = "disputed"  # the shopper's bank disputes it and may have taken the money for now
+    CHARGED_BACK = "charged_back"  # a dispute was lost: the money is gone
 
 
 class OrderState(StrEnum):
     """Where the order stands."""
 
-    OPEN = "open"
-    PAID = "paid"
-    CANCELED = "canceled"
-    FULFILLED = "fulfilled"
+    OPEN = "open"  # it waits for its money
+    PAID = "paid"  # its money was captured
+    CANCELED = "canceled"  # it was given up; what was paid goes back
+    FULFILLED = "fulfilled"  # all that was ordered was done
 
 
 # Nothing is held and nothing was taken: the latest attempt speaks for the payment.
@@ -55,9 +65,15 @@ BEFORE_MONEY = (
 )
 IN_FLIGHT = frozenset({State.INITIATED, State.UNKNOWN})
 MAY_TRY_AGAIN = frozenset({State.FAILED, State.DECLINED})
-CLOSED = frozenset({State.EXPIRED, State.VOIDED, State.REFUNDED})
-_AFTER_CAPTURE = (State.CAPTURED, State.PARTIALLY_REFUNDED, State.REFUNDED)
-_MONEY = frozenset({State.AUTHORIZED, *_AFTER_CAPTURE})
+CLOSED = frozenset({State.EXPIRED, State.VOIDED, State.REFUNDED, State.CHARGED_BACK})
+AFTER_CAPTURE = (
+    State.CAPTURED,
+    State.PARTIALLY_REFUNDED,
+    State.REFUNDED,
+    State.DISPUTED,
+    State.CHARGED_BACK,
+)
+_MONEY = frozenset({State.AUTHORIZED, *AFTER_CAPTURE})
 
 
 @dataclass(frozen=True)
@@ -84,13 +100,15 @@ class Payment:
     attempts: dict[int, Attempt] = field(default_factory=dict)
     transaction_ids: frozenset[str] = frozenset()
     capture_before: datetime | None = None
+    capture_due: bool = False
     confirmed: bool = False
-    authorized: int = 0
-    captured: int = 0
-    refunds: dict[str, int] = field(default_factory=dict)
+    seen_authorized: int = 0
+    seen_captured: int = 0
+    refunds: dict[str, Refund] = field(default_factory=dict)
+    disputes: dict[str, Dispute] = field(default_factory=dict)
     steps_done: dict[str, str] = field(default_factory=dict)
     steps_undone: frozenset[str] = frozenset()
-    attention: frozenset[str] = frozenset()
+    flags: frozenset[str] = frozenset()
 
     @property
     def payment_id(self) -> str:
@@ -99,10 +117,76 @@ class Payment:
             "pay_" + hashlib.sha256(f"tillflow payment {self.order_id}".encode()).hexdigest()[:24]
         )
 
+    # What is known of a later stage proves the earlier one: nothing goes back that was not taken,
+    # and nothing is taken that was not held.
+
+    @property
+    def authorized(self) -> int:
+        """Total that was held, whatever became of it."""
+        return max(self.seen_authorized, self.captured)
+
+    @property
+    def captured(self) -> int:
+        """Total that was taken, whatever became of it."""
+        refunds = [refund.amount for refund in self.refunds.values()]
+        disputes = [dispute.amount for dispute in self.disputes.values()]
+        return max(self.seen_captured, self._gone, *refunds, *disputes)
+
     @property
     def refunded(self) -> int:
-        """Total given back, in minor units."""
-        return sum(self.refunds.values())
+        """Total given back."""
+        return self._refunds(RefundState.SUCCEEDED)
+
+    @property
+    def refunds_pending(self) -> int:
+        """Total on its way back."""
+        return self._refunds(RefundState.PENDING)
+
+    @property
+    def disputed(self) -> int:
+        """Total that banks have taken back, for now or for good."""
+        return sum(d.amount for d in self.disputes.values() if d.holds_money)
+
+    @property
+    def refundable(self) -> int:
+        """What can still be given back."""
+        return self.captured - self._gone
+
+    @property
+    def _gone(self) -> int:
+        return self.refunded + self.refunds_pending + self.disputed
+
+    def _refunds(self, state: RefundState) -> int:
+        return sum(r.amount for r in self.refunds.values() if r.state is state)
+
+    @property
+    def under_dispute(self) -> bool:
+        """Whether a dispute waits for its end."""
+        return any(d.state is DisputeState.OPEN for d in self.disputes.values())
+
+    @property
+    def attention(self) -> frozenset[str]:
+        """Why somebody should look at it."""
+        return self.flags | frozenset(self._worries())
+
+    def _worries(self) -> Iterable[str]:
+        if self.authorized > self.amount.minor:
+            yield "the gateway holds or took more than the order's amount"
+        if self.seen_captured and self._gone > self.seen_captured:
+            yield "more went back than was taken"
+        if len(self.transaction_ids) > 1:
+            yield "more than one gateway payment for this order"
+        if self.capture_due and self.state is State.AUTHORIZED:
+            yield "the hold ends soon: capture or cancel"
+        for refund in self.refunds.values():
+            if refund.state is RefundState.FAILED:
+                sum_, why = self.amount.of(refund.amount), refund.failure or "no reason given"
+                yield f"a refund of {sum_} failed: {why}"
+        for dispute in self.disputes.values():
+            if dispute.state is not DisputeState.WON:
+                due = dispute.evidence_due_by if dispute.state is DisputeState.OPEN else None
+                deadline = f": evidence is due by {due:%Y-%m-%d %H:%M} UTC" if due else ""
+                yield f"dispute {dispute.dispute_id} is {dispute.state}{deadline}"
 
     @property
     def attempt(self) -> Attempt | None:
@@ -129,9 +213,10 @@ class Payment:
 
 @dataclass(frozen=True)
 class Move:
-    """What the table decides: the state to go to, and whether the news contradicts what we knew."""
+    """What the table decides: the state to go to, and whether the news contradicts what we knew.
+    Where it names several states, the totals choose among them."""
 
-    to: State
+    to: tuple[State, ...]
     contradicts: bool = False
 
 
@@ -139,14 +224,16 @@ def _table() -> dict[tuple[State, Event], Move]:
     s, e = State, Event
     table: dict[tuple[State, Event], Move] = {}
 
-    def when(event: Event, states: Iterable[State], to: State, contradicts: bool = False) -> None:
+    def when(event: Event, states: Iterable[State], *to: State, contradicts: bool = False) -> None:
         table.update({(state, event): Move(to, contradicts) for state in states})
 
     def unchanged(event: Event, *states: State) -> None:
-        table.update({(state, event): Move(state) for state in states})
+        table.update({(state, event): Move((state,)) for state in states})
+
+    before_capture = (*BEFORE_MONEY, s.EXPIRED, s.AUTHORIZED)
 
     # Within one attempt each answer replaces a vaguer one, never the other way round.
-    vagueness = (*BEFORE_MONEY, s.EXPIRED, s.AUTHORIZED, s.VOIDED, *_AFTER_CAPTURE)
+    vagueness = (*BEFORE_MONEY, s.EXPIRED, s.AUTHORIZED, s.VOIDED, *AFTER_CAPTURE)
     for event, to in (
         (e.ATTEMPTED, s.INITIATED),
         (e.OUTCOME_UNKNOWN, s.UNKNOWN),
@@ -160,23 +247,40 @@ def _table() -> dict[tuple[State, Event], Move]:
         unchanged(event, *vagueness[rank + 1 :])
 
     when(e.EXPIRED, BEFORE_MONEY, s.EXPIRED)
-    unchanged(e.EXPIRED, s.EXPIRED, s.AUTHORIZED, s.VOIDED, *_AFTER_CAPTURE)
+    unchanged(e.EXPIRED, s.EXPIRED, s.AUTHORIZED, s.VOIDED, *AFTER_CAPTURE)
 
     when(e.AUTHORIZED, (*BEFORE_MONEY, s.EXPIRED), s.AUTHORIZED)
-    unchanged(e.AUTHORIZED, s.AUTHORIZED, s.VOIDED, *_AFTER_CAPTURE)
+    unchanged(e.AUTHORIZED, s.AUTHORIZED, s.VOIDED, *AFTER_CAPTURE)
 
-    when(e.VOIDED, (*BEFORE_MONEY, s.EXPIRED, s.AUTHORIZED), s.VOIDED)
+    when(e.VOIDED, before_capture, s.VOIDED)
     unchanged(e.VOIDED, s.VOIDED)
-    for state in _AFTER_CAPTURE:
+    for state in AFTER_CAPTURE:
         when(e.VOIDED, (state,), state, contradicts=True)
 
-    when(e.CAPTURED, (*BEFORE_MONEY, s.EXPIRED, s.AUTHORIZED), s.CAPTURED)
-    when(e.CAPTURED, (s.VOIDED,), s.CAPTURED, contradicts=True)
-    unchanged(e.CAPTURED, *_AFTER_CAPTURE)
-
-    # `apply` makes it PARTIALLY_REFUNDED where the totals say so.
-    when(e.REFUNDED, (*BEFORE_MONEY, s.EXPIRED, s.AUTHORIZED, *_AFTER_CAPTURE), s.REFUNDED)
-    when(e.REFUNDED, (s.VOIDED,), s.REFUNDED, contradicts=True)
+    # What follows a capture proves it. After that the totals say how much of the money is left.
+    for event, to in (
+        (e.CAPTURED, s.CAPTURED),
+        (e.REFUND_PENDING, s.CAPTURED),
+        (e.REFUNDED, s.REFUNDED),
+        (e.REFUND_FAILED, s.CAPTURED),
+        (e.DISPUTED, s.DISPUTED),
+        (e.DISPUTE_WON, s.CAPTURED),
+        (e.DISPUTE_LOST, s.CHARGED_BACK),
+    ):
+        when(event, before_capture, to)
+        when(event, (s.VOIDED,), to, contradicts=True)
+        unchanged(event, *AFTER_CAPTURE)
+    refunds = (s.CAPTURED, s.PARTIALLY_REFUNDED, s.REFUNDED)
+    for event in (e.CAPTURED, e.REFUND_PENDING, e.DISPUTE_WON):  # more was taken than we knew
+        when(event, (s.REFUNDED,), s.PARTIALLY_REFUNDED, s.REFUNDED)
+    when(e.REFUNDED, (s.CAPTURED,), *refunds)
+    when(e.REFUNDED, (s.PARTIALLY_REFUNDED,), s.PARTIALLY_REFUNDED, s.REFUNDED)
+    when(e.REFUND_FAILED, (s.PARTIALLY_REFUNDED, s.REFUNDED), *refunds)
+    for state in (*refunds, s.CHARGED_BACK):
+        when(e.DISPUTED, (state,), state, s.DISPUTED)
+    when(e.DISPUTE_WON, (s.DISPUTED,), *AFTER_CAPTURE)
+    when(e.DISPUTE_LOST, refunds, s.CHARGED_BACK)
+    when(e.DISPUTE_LOST, (s.DISPUTED,), s.DISPUTED, s.CHARGED_BACK)
 
     for event in (
         e.INITIATED,
@@ -187,6 +291,8 @@ def _table() -> dict[tuple[State, Event], Move]:
         e.CANCELED,
         e.FULFILLED,
         e.FLAGGED,
+        e.EVIDENCE_DUE,
+        e.CAPTURE_DUE,
     ):
         unchanged(event, *State)
     return table
@@ -195,9 +301,14 @@ def _table() -> dict[tuple[State, Event], Move]:
 TRANSITIONS = _table()
 
 _ORDER_RANK = {state: rank for rank, state in enumerate(OrderState)}
-_ORDER_STATE = {
+ORDER_STATE = {
     Event.CAPTURED: OrderState.PAID,
+    Event.REFUND_PENDING: OrderState.PAID,
     Event.REFUNDED: OrderState.PAID,
+    Event.REFUND_FAILED: OrderState.PAID,
+    Event.DISPUTED: OrderState.PAID,
+    Event.DISPUTE_WON: OrderState.PAID,
+    Event.DISPUTE_LOST: OrderState.PAID,
     Event.EXPIRED: OrderState.CANCELED,
     Event.CANCELED: OrderState.CANCELED,
     Event.FULFILLED: OrderState.FULFILLED,
@@ -219,22 +330,19 @@ def fold(payment: Payment, facts: Iterable[Fact]) -> Payment:
 
 
 def _count(payment: Payment, fact: Fact) -> Payment:
-    """Totals only grow, and what is known of a later stage proves the earlier one."""
-    authorized, captured, refunds = payment.authorized, payment.captured, payment.refunds
+    """What the gateway has told of holding and taking only grows."""
     amount = fact.amount or 0
+    authorized, captured = payment.seen_authorized, payment.seen_captured
     if fact.event is Event.AUTHORIZED:
         authorized = max(authorized, amount)
     elif fact.event is Event.CAPTURED:
         captured = max(captured, amount)
-    elif fact.event is Event.REFUNDED and fact.reference is not None:
-        refunds = {**refunds, fact.reference: max(refunds.get(fact.reference, 0), amount)}
-    captured = max(captured, sum(refunds.values()))
-    authorized = max(authorized, captured)
-    attention = payment.attention
-    if authorized > payment.amount.minor:
-        attention |= {"the gateway holds or took more than the order's amount"}
     return replace(
-        payment, authorized=authorized, captured=captured, refunds=refunds, attention=attention
+        payment,
+        seen_authorized=authorized,
+        seen_captured=captured,
+        refunds=note_refund(payment.refunds, fact),
+        disputes=note_dispute(payment.disputes, fact),
     )
 
 
@@ -242,11 +350,11 @@ def _note_attempt(payment: Payment, fact: Fact) -> Payment:
     if not fact.attempt:
         return payment
     known = payment.attempts.get(fact.attempt, Attempt(fact.attempt))
-    move = TRANSITIONS[known.state, fact.event]
-    transaction_id = fact.reference if fact.event in _NAMES_TRANSACTION else None
+    state = TRANSITIONS[known.state, fact.event].to[0]
+    transaction_id = fact.reference if fact.event in NAMES_TRANSACTION else None
     noted = replace(
         known,
-        state=move.to,
+        state=State.CAPTURED if state in AFTER_CAPTURE else state,  # its money's way ends there
         method=_fuller(known.method, fact.method),
         transaction_id=_fuller(known.transaction_id, transaction_id),
         decline=_fuller(known.decline, fact.decline),
@@ -263,38 +371,35 @@ def _fuller(known: _Detail | None, learnt: _Detail | None) -> _Detail | None:
 
 
 def _advance(payment: Payment, fact: Fact) -> Payment:
-    state, event, attention = payment.state, fact.event, payment.attention
-    move = TRANSITIONS[state, event]
-    state = move.to
+    event, flags = fact.event, payment.flags
+    move = TRANSITIONS[payment.state, event]
+    state = move.to[0]
     if move.contradicts:
-        attention |= {"captured at the gateway although it was voided"}
+        flags |= {"captured at the gateway although it was voided"}
     if state in BEFORE_MONEY and payment.attempt is not None:
         state = payment.attempt.state  # the latest attempt speaks for the payment
-    if state is State.REFUNDED and payment.refunded < payment.captured:
-        state = State.PARTIALLY_REFUNDED
-    elif state is State.PARTIALLY_REFUNDED and payment.refunded >= payment.captured:
-        state = State.REFUNDED
+    elif state in AFTER_CAPTURE:
+        state = _by_the_totals(payment)
 
     order_state = payment.order_state
-    target = _ORDER_STATE.get(event, order_state)
+    target = ORDER_STATE.get(event, order_state)
     if {target, order_state} == {OrderState.CANCELED, OrderState.FULFILLED}:
-        attention |= {"fulfilled although it was canceled"}
+        flags |= {"fulfilled although it was canceled"}
     if _ORDER_RANK[target] > _ORDER_RANK[order_state]:
         order_state = target
 
     steps_done, steps_undone = payment.steps_done, payment.steps_undone
     if event is Event.STEP_DONE and fact.step is not None:
-        steps_done = {**steps_done, fact.step: fact.reference or ""}
+        brought = max(steps_done.get(fact.step, ""), fact.reference or "")
+        steps_done = {**steps_done, fact.step: brought}
     elif event is Event.STEP_UNDONE and fact.step is not None:
         steps_undone |= {fact.step}
     elif event is Event.FLAGGED and fact.reason is not None:
-        attention |= {fact.reason}
+        flags |= {fact.reason}
 
     transaction_ids = payment.transaction_ids
-    if fact.reference is not None and event in _NAMES_TRANSACTION:
+    if fact.reference is not None and event in NAMES_TRANSACTION:
         transaction_ids |= {fact.reference}
-        if len(transaction_ids) > 1:
-            attention |= {"more than one gateway payment for this order"}
 
     return replace(
         payment,
@@ -303,15 +408,28 @@ def _advance(payment: Payment, fact: Fact) -> Payment:
         transaction_ids=transaction_ids,
         steps_done=steps_done,
         steps_undone=steps_undone,
-        attention=attention,
+        flags=flags,
         confirmed=payment.confirmed or event is Event.CONFIRMED,
+        capture_due=payment.capture_due or event is Event.CAPTURE_DUE,
         capture_before=min(
             filter(None, (payment.capture_before, fact.capture_before)), default=None
         ),
     )
 
 
-_NAMES_TRANSACTION = frozenset(
+def _by_the_totals(payment: Payment) -> State:
+    """Once money was captured: how much of it is left, and who has the rest."""
+    if payment.under_dispute:
+        return State.DISPUTED
+    if any(d.state is DisputeState.LOST for d in payment.disputes.values()):
+        return State.CHARGED_BACK
+    if payment.refunded == 0:
+        return State.CAPTURED
+    whole = payment.refunded >= payment.captured
+    return State.REFUNDED if whole else State.PARTIALLY_REFUNDED
+
+
+NAMES_TRANSACTION = frozenset(
     {
         Event.ACTION_REQUIRED,
         Event.PROCESSING,

@@ -36,6 +36,27 @@ def describe(fact: Fact, amount: Money) -> str:
             return f"paid: {sum_} was captured"
         case Event.REFUNDED:
             return f"{sum_} was refunded"
+        case Event.REFUND_PENDING:
+            return f"a refund of {sum_} is on its way" + (f": {fact.reason}" if fact.reason else "")
+        case Event.REFUND_FAILED:
+            return f"the refund of {sum_} failed: {fact.reason or 'no reason given'}"
+        case Event.DISPUTED:
+            due = fact.evidence_due_by
+            deadline = f"; evidence is due by {due:%Y-%m-%d %H:%M} UTC" if due else ""
+            does = f"disputes {sum_}" if fact.amount != 0 else "inquires about the payment"
+            return f"the shopper's bank {does}: {fact.reason or 'no reason given'}{deadline}"
+        case Event.DISPUTE_WON:
+            if fact.amount == 0:
+                return "the bank's inquiry was closed"
+            return f"the dispute over {sum_} was won"
+        case Event.DISPUTE_LOST:
+            return f"the dispute over {sum_} was lost"
+        case Event.EVIDENCE_DUE:
+            return f"evidence for dispute {fact.reference} is due soon: answer it at the gateway"
+        case Event.CAPTURE_DUE:
+            end = fact.capture_before
+            until = f" at {end:%Y-%m-%d %H:%M} UTC" if end is not None else " soon"
+            return f"the hold ends{until}: capture or cancel"
         case Event.STEP_DONE:
             return f"{step}: {fact.reference or 'done'}"
         case Event.STEP_REFUSED:

@@ -1,18 +1,47 @@
-"""Stripe's callbacks: verified against the raw body, then read.
+"""Stripe's callbacks: verified against the raw body, then translated.
 
-Source: Stripe's webhook documentation (Stripe-Signature, five minutes' tolerance).
+Source: Stripe's webhook documentation (Stripe-Signature, five minutes' tolerance; event types).
 """
 
 import json
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import stripe
 
-from app.domain.gateway import InvalidCallbackError
+from app.domain.gateway import GatewayEvent, InvalidCallbackError
+from app.domain.money import InvalidAmountError
+from app.gateways.stripe_read import read_dispute, read_payment, read_refund
 
 TOLERANCE_SECONDS = 300
+
+# The events that tell what became of money. Others repeat them or are about none.
+_PAYMENT = frozenset(
+    {
+        "payment_intent.requires_action",
+        "payment_intent.processing",
+        "payment_intent.payment_failed",
+        "payment_intent.amount_capturable_updated",
+        "payment_intent.succeeded",
+        "payment_intent.canceled",
+    }
+)
+_REFUND = frozenset({"refund.created", "refund.updated", "refund.failed"})
+_DISPUTE = frozenset(
+    {
+        "charge.dispute.created",
+        "charge.dispute.updated",
+        "charge.dispute.funds_withdrawn",
+        "charge.dispute.funds_reinstated",
+        "charge.dispute.closed",
+    }
+)
+EVENTS = _PAYMENT | _REFUND | _DISPUTE
+"""What to subscribe to."""
+
+_Told = TypeVar("_Told")
 
 
 def verified_event(headers: Mapping[str, str], body: bytes, secret: str) -> dict[str, Any]:
@@ -41,3 +70,45 @@ def verified_event(headers: Mapping[str, str], body: bytes, secret: str) -> dict
     if not isinstance(event, dict) or not isinstance(event.get("id"), str):
         raise InvalidCallbackError("the callback is not a Stripe event")
     return event
+
+
+def translated(event: Mapping[str, Any]) -> GatewayEvent:
+    """A verified event as ours. Raises InvalidCallbackError for one of no known shape.
+
+    A payment is read only if it names our order: another program's may be of any shape. A refund
+    or a dispute may be begun at the bank or in Stripe's dashboard, and then names none.
+    """
+    try:
+        kind, told = event["type"], event["data"]["object"]
+        order_id = (told.get("metadata") or {}).get("order_id")
+        ours = order_id is not None
+        payment = read_payment(told) if kind in _PAYMENT and ours else None
+        refund = _reversal(read_refund, told, ours) if kind in _REFUND else None
+        dispute = _reversal(read_dispute, told, ours) if kind in _DISPUTE else None
+        return GatewayEvent(
+            gateway="stripe",
+            event_id=event["id"],
+            type=kind,
+            order_id=order_id if payment or refund or dispute else None,
+            created_at=datetime.fromtimestamp(event["created"], UTC),
+            payment=payment,
+            refund=refund,
+            dispute=dispute,
+        )
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise InvalidCallbackError("the event has not the shape of its API version") from error
+
+
+def _reversal(
+    read: Callable[[Mapping[str, Any]], _Told], told: Mapping[str, Any], ours: bool
+) -> _Told | None:
+    """None for that of money which we cannot have taken: without a PaymentIntent, or an amount that
+    we could not have asked for."""
+    if not isinstance(told.get("payment_intent"), str):
+        return None
+    try:
+        return read(told)
+    except InvalidAmountError:
+        if ours:
+            raise
+        return None

@@ -1,4 +1,4 @@
-"""Hands a stored callback to its payment's workflow."""
+"""Hands a stored callback to the workflows of its order that want to know."""
 
 from temporalio.client import Client
 from temporalio.common import (
@@ -10,9 +10,8 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from app.domain.facts import Source
-from app.domain.gateway import GatewayEvent
-from app.domain.learn import learn
+from app.domain.gateway import GatewayDispute, GatewayEvent
+from app.domain.learn import learn_event
 from app.domain.order import Order
 from app.domain.payment import OrderState, Payment, apply
 from app.domain.records import Records
@@ -21,7 +20,7 @@ from app.temporal.client import RPC_TIMEOUT
 
 
 class CallbackDelivery:
-    """To the running workflow as a signal; else, if it is news, to a workflow of its own."""
+    """To what runs for the order, as a signal; else, if it is news, to a workflow of its own."""
 
     def __init__(self, client: Client, records: Records, task_queue: str) -> None:
         self._client = client
@@ -30,16 +29,59 @@ class CallbackDelivery:
 
     async def deliver(self, event: GatewayEvent) -> None:
         """Deliver and note it. Raises RPCError while Temporal is out of reach."""
-        order_id = event.order_id or ""
-        workflow = self._client.get_workflow_handle(names.payment_workflow_id(order_id))
+        outcome = await self._deliver(event.order_id or "", event)
+        await self._records.callback_delivered(event, outcome)
+
+    async def _deliver(self, order_id: str, event: GatewayEvent) -> str:
+        taken = [await self._signal(names.payment_workflow_id(order_id), event)]
+        if event.refund is not None and event.refund.name is not None:
+            name = names.refund_workflow_id(order_id, event.refund.name)
+            taken.append(await self._signal(name, event))
+        if event.dispute is not None:
+            taken.append(await self._tell_dispute(order_id, event, event.dispute))
+        return "signaled" if any(taken) else await self._deliver_late(order_id, event)
+
+    async def _signal(self, workflow_id: str, event: GatewayEvent) -> bool:
+        """False when no such workflow is running."""
+        workflow = self._client.get_workflow_handle(workflow_id)
         try:
             await workflow.signal("gateway_event", event, rpc_timeout=RPC_TIMEOUT)
-            outcome = "signaled"
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            outcome = await self._deliver_late(order_id, event)
-        await self._records.callback_delivered(event, outcome)
+            return False
+        return True
+
+    async def _tell_dispute(
+        self, order_id: str, event: GatewayEvent, dispute: GatewayDispute
+    ) -> bool:
+        """A dispute has its own workflow, begun by its first event. False when it is over."""
+        order = await self._records.find_order(order_id)
+        if order is None:
+            return False
+        try:
+            await self._client.start_workflow(
+                "DisputeWorkflow",
+                {
+                    "order_id": order_id,
+                    "dispute_id": dispute.dispute_id,
+                    "gateway": event.gateway,
+                    "transaction_id": dispute.transaction_id,
+                    "amount": order.amount,
+                },
+                id=names.dispute_workflow_id(order_id, dispute.dispute_id),
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                start_signal="gateway_event",
+                start_signal_args=[event],
+                search_attributes=_attributes(order_id, event),
+                static_summary=f"Dispute over order {order_id}: {dispute.amount}",
+                rpc_timeout=RPC_TIMEOUT,
+            )
+        except WorkflowAlreadyStartedError:
+            return False
+        return True
 
     async def _deliver_late(self, order_id: str, event: GatewayEvent) -> str:
         order = await self._records.find_order(order_id)
@@ -68,21 +110,27 @@ class CallbackDelivery:
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(names.ORDER_ID, order.order_id),
-                    SearchAttributePair(names.GATEWAY, event.gateway),
-                ]
-            ),
+            search_attributes=_attributes(order.order_id, event),
             static_summary=f"{event.type} for order {order.order_id}, after its workflow ended",
             rpc_timeout=RPC_TIMEOUT,
         )
 
 
+def _attributes(order_id: str, event: GatewayEvent) -> TypedSearchAttributes:
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(names.ORDER_ID, order_id),
+            SearchAttributePair(names.GATEWAY, event.gateway),
+        ]
+    )
+
+
 def _is_news(payment: Payment, event: GatewayEvent) -> bool:
     """Whether the event tells something that the records do not. A hint tells nothing itself: it is
     news while money could still be missing from our figures."""
-    if event.payment is None:
+    facts = learn_event(event, at=event.created_at, attempt=0)
+    if event.payment is None and event.transaction_id not in {None, *payment.transaction_ids}:
+        return False  # of another payment, which the order had no use for
+    if not facts and event.payment is None:
         return not payment.captured
-    facts = learn(event.payment, source=Source.CALLBACK, at=event.created_at, attempt=0)
     return any(apply(payment, fact) != payment for fact in facts)

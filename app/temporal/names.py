@@ -14,6 +14,16 @@ def payment_workflow_id(order_id: str) -> str:
     return f"payment-{order_id}"
 
 
+def refund_workflow_id(order_id: str, name: str) -> str:
+    """The workflow of one refund. `name` is `refund_name(…)`."""
+    return f"refund-{order_id}-{name}"
+
+
+def dispute_workflow_id(order_id: str, dispute_id: str) -> str:
+    """The workflow of one dispute, by the gateway's id."""
+    return f"dispute-{order_id}-{dispute_id}"
+
+
 def late_event_workflow_id(gateway: str, event_id: str) -> str:
     """The workflow of a callback that came after its payment's workflow had ended."""
     return f"late-event-{gateway}-{event_id}"
@@ -22,3 +32,9 @@ def late_event_workflow_id(gateway: str, event_id: str) -> str:
 def initiate_update_id(attempt: int) -> str:
     """One update for an attempt, however often the storefront asks for it."""
     return f"initiate-{attempt}"
+
+
+# However often the storefront asks, there is one capture, one cancellation, one refund of a name.
+CAPTURE_UPDATE_ID = "capture"
+CANCEL_UPDATE_ID = "cancel"
+REFUND_UPDATE_ID = "refund"

@@ -8,19 +8,22 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from app.activities.failures import Failure
+from app.activities.learnt import Learnt
 from app.activities.payment import (
     AuthorizeInput,
-    Learnt,
     LookUpInput,
     MoneyInput,
     PaymentActivities,
     ReleaseInput,
 )
+from app.activities.refunds import LookUpRefundInput, MakeRefundInput, RefundActivities
 from app.domain.facts import Decline, Event, Fact, Source
 from app.domain.gateway import GatewayEvent, GatewayPayment, Status
-from app.domain.learn import learn
+from app.domain.learn import learn, learn_event
 from app.domain.money import Money
+from app.domain.order import Capture
 from app.domain.payment import CLOSED, MAY_TRY_AGAIN, OrderState, State
+from app.domain.reversals import RefundState, refund_name
 from app.temporal import policies
 from app.workflows.known import Known
 from app.workflows.messages import AttemptInput
@@ -32,6 +35,7 @@ RELEASE_REFUSALS_TAKEN = 8
 NOT_CHARGED = "not_charged"
 LONGEST_CAPTURE_PAUSE = timedelta(hours=1)
 FIRST_REFUND_PAUSE = timedelta(minutes=5)
+FIRST_REFUND_LOOK = timedelta(seconds=2)
 LONGEST_REFUND_PAUSE = timedelta(hours=12)
 
 _MONEY = frozenset({Status.AUTHORIZED, Status.CAPTURED})
@@ -74,6 +78,10 @@ class GatewayTalk:
                     transaction_id=self._known.payment.transaction_id,
                     return_url=attempt.return_url,
                     idempotency_key=attempt.idempotency_key,
+                    customer_id=attempt.customer_id,
+                    save=attempt.save,
+                    off_session=attempt.off_session,
+                    billing_country=attempt.billing_country,
                 ),
                 summary=f"Hold {self._order.amount} on {attempt.method}, attempt {attempt.number}",
                 **policies.AUTHORIZE,
@@ -96,20 +104,24 @@ class GatewayTalk:
         self._unknown_since = workflow.now()
         await self._known.tell(Event.OUTCOME_UNKNOWN, attempt=attempt)
 
-    async def capture(self) -> None:
-        """Take the money, unless it is not there to take any more."""
+    async def capture(self, amount: Money) -> None:
+        """Take `amount` of the money, unless it is not there to take any more."""
         payment = self._known
         await self._move_money(
             PaymentActivities.capture_payment,
-            f"Take {self._order.amount}",
+            f"Take {amount}",
             lambda: bool(
                 payment.payment.captured or payment.payment.state in CLOSED or payment.unusable
             ),
+            amount=amount,
         )
 
     async def take_in(self, event: GatewayEvent) -> None:
         """One callback: adopted if it is plainly news of our payment, else a reason to look."""
         seen, known = event.payment, self._known.payment
+        if event.refund is not None or event.dispute is not None:
+            await self._note(event)
+            return
         over = known.order_state is OrderState.CANCELED
         if seen is None:
             if over and not known.captured:
@@ -134,6 +146,14 @@ class GatewayTalk:
             await self._check_amount(seen)
         else:
             await self.look_up()
+
+    async def _note(self, event: GatewayEvent) -> None:
+        """News of a refund or a dispute of our payment, whoever began it."""
+        if event.transaction_id not in self._known.payment.transaction_ids:
+            return
+        facts = learn_event(event, at=workflow.now(), attempt=0)
+        if self._known.is_news(facts):
+            await self._known.record(facts)
 
     async def look_up(self) -> None:
         """Ask the gateway how things stand, and believe it."""
@@ -189,7 +209,10 @@ class GatewayTalk:
             await self._known.tell(Event.VOIDED, reason=f"the gateway's payment is {seen.status}")
 
     async def _check_amount(self, seen: GatewayPayment) -> None:
-        """Neither another amount nor a part of it pays for the order."""
+        """Neither another amount nor a part of it pays for the order; unless the storefront itself
+        decides how much to take."""
+        if self._order.capture is Capture.MANUAL and seen.status is Status.CAPTURED:
+            return
         amount = {
             Status.AUTHORIZED: seen.amount.of(seen.authorized),
             Status.CAPTURED: seen.amount.of(seen.captured),
@@ -205,6 +228,7 @@ class GatewayTalk:
         summary: str,
         done: Callable[[], bool],
         refusals_taken: int = 1,
+        amount: Money | None = None,
     ) -> None:
         """Ask the gateway until it is done, a new key each time a look-up proved that it is not. A
         refusal is flagged; after `refusals_taken` of them what the look-up tells stands."""
@@ -216,7 +240,7 @@ class GatewayTalk:
             try:
                 learnt = await workflow.execute_activity_method(
                     act,
-                    self._money(self._order.amount, number),
+                    self._money(amount or self._order.amount, number),
                     summary=summary,
                     **policies.MOVE_MONEY,
                 )
@@ -252,30 +276,48 @@ class GatewayTalk:
         return any(t.decline is not None and t.decline.code == NOT_CHARGED for t in tried)
 
     async def _refund(self) -> None:
-        """Give back all that was captured. One key for ever: a second one could refund twice."""
+        """Give back all that is still ours of what was captured. One name for ever: a second one
+        could refund twice."""
+        name = refund_name(self._order.order_id, "order undone")
         pause = FIRST_REFUND_PAUSE
-        while self._known.payment.refunded < self._known.payment.captured:
-            amount = self._order.amount.of(
-                self._known.payment.captured - self._known.payment.refunded
-            )
+        while self._known.payment.refundable and name not in self._known.payment.refunds:
+            amount = self._order.amount.of(self._known.payment.refundable)
             try:
                 learnt = await workflow.execute_activity_method(
-                    PaymentActivities.refund_payment,
-                    self._money(amount, number=1),
+                    RefundActivities.make_refund,
+                    MakeRefundInput(
+                        self._order.order_id, self._transaction_id(), amount, name, "order undone"
+                    ),
                     summary=f"Refund {amount}",
                     **policies.MOVE_MONEY,
                 )
             except ActivityError as error:
-                if _failure(error) == Failure.REFUSED:
-                    await self._known.tell(
-                        Event.FLAGGED, reason=f"no refund of {amount}: {error.cause}"
-                    )
-                    return
-                await self._known.tell(Event.FLAGGED, reason="the refund is not confirmed yet")
+                await self._known.tell(
+                    Event.FLAGGED, reason=f"no refund of {amount} yet: {error.cause}"
+                )
                 await asyncio.sleep(pause.total_seconds())
                 pause = min(pause * 2, LONGEST_REFUND_PAUSE)
             else:
                 self._known.learn(learnt.facts)
+        await self._settled(name)
+
+    async def _settled(self, name: str) -> None:
+        """Wait for the banks, as long as they take."""
+        pause = FIRST_REFUND_LOOK
+        while self._is_pending(name):
+            await asyncio.sleep(pause.total_seconds())
+            pause = min(pause * 2, LONGEST_REFUND_PAUSE)
+            learnt = await workflow.execute_activity_method(
+                RefundActivities.look_up_refund,
+                LookUpRefundInput(self._order.order_id, self._transaction_id(), name),
+                summary=f"Ask what became of refund {name}",
+                **policies.LOOK_UP,
+            )
+            self._known.learn(learnt.facts)
+
+    def _is_pending(self, name: str) -> bool:
+        refund = self._known.payment.refunds.get(name)
+        return refund is not None and refund.state is RefundState.PENDING
 
     async def _release(self, transaction_id: str | None) -> None:
         """Money that the order has no use for: it has another payment, or is over."""
@@ -293,12 +335,19 @@ class GatewayTalk:
         self._known.learn(learnt.facts)
 
     def _money(self, amount: Money, number: int) -> MoneyInput:
+        return MoneyInput(
+            self._order.order_id,
+            self._transaction_id(),
+            amount,
+            number,
+            self._known.latest_attempt,
+        )
+
+    def _transaction_id(self) -> str:
         transaction_id = self._known.payment.transaction_id
         if transaction_id is None:
             raise ApplicationError("no gateway payment to act on", non_retryable=True)
-        return MoneyInput(
-            self._order.order_id, transaction_id, amount, number, self._known.latest_attempt
-        )
+        return transaction_id
 
 
 def _failure(error: ActivityError) -> str | None:

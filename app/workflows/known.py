@@ -1,6 +1,7 @@
 """What the workflow knows of its payment: the fold of facts that stand in the records first."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -42,19 +43,23 @@ class Known:
         attempt: int = 0,
         decline: Decline | None = None,
         reason: str | None = None,
+        capture_before: datetime | None = None,
     ) -> None:
         """Something that the workflow itself found out or decided."""
-        fact = Fact(event, workflow.now(), source, attempt=attempt, decline=decline, reason=reason)
+        fact = Fact(
+            event,
+            workflow.now(),
+            source,
+            attempt=attempt,
+            decline=decline,
+            reason=reason,
+            capture_before=capture_before,
+        )
         await self.record([fact])
 
     async def record(self, facts: list[Fact]) -> None:
         """Facts of the workflow's own: into the records first, then believed."""
-        await workflow.execute_local_activity_method(
-            PaymentActivities.record_facts,
-            LearnInput(self.order.order_id, facts),
-            summary=", ".join(fact.event for fact in facts),
-            **policies.RECORD,
-        )
+        await record(self.order.order_id, facts)
         self.learn(facts)
 
     def learn(self, facts: list[Fact]) -> None:
@@ -77,3 +82,13 @@ class Known:
         if updates:
             workflow.upsert_search_attributes(updates)
         workflow.set_current_details(details(after, self._awaited()))
+
+
+async def record(order_id: str, facts: list[Fact]) -> None:
+    """Put facts that a workflow has to tell into the records."""
+    await workflow.execute_local_activity_method(
+        PaymentActivities.record_facts,
+        LearnInput(order_id, facts),
+        summary=", ".join(fact.event for fact in facts),
+        **policies.RECORD,
+    )

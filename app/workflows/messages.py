@@ -10,13 +10,18 @@ from app.domain.order import Capture
 
 @dataclass(frozen=True)
 class AttemptInput:
-    """A request to pay. `token` is the gateway's."""
+    """A request to pay. `token` is the gateway's: empty where the method needs none. `customer_id`
+    is the storefront's, `off_session` says that the shopper is not there."""
 
     number: int
     token: str
     method: PaymentMethod
     return_url: str | None = None
     idempotency_key: str | None = None
+    customer_id: str | None = None
+    save: bool = False
+    off_session: bool = False
+    billing_country: str | None = None
 
 
 @dataclass(frozen=True)
@@ -31,3 +36,40 @@ class PaymentInput:
     attempt: AttemptInput
     expiry_seconds: float
     grace_seconds: float
+
+
+@dataclass(frozen=True)
+class CaptureInput:
+    """Take the held money: `amount` of it, or all. What is not taken is released."""
+
+    amount: Money | None = None
+
+
+@dataclass(frozen=True)
+class CancelInput:
+    """Call the order off. `reason` is the storefront's."""
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class RefundInput:
+    """Give `amount` of an order's money back. `name` is ours, `reason` the storefront's."""
+
+    order_id: str
+    name: str
+    amount: Money
+    gateway: str
+    transaction_id: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class DisputeInput:
+    """A dispute over an order's payment, by the gateway's id. `amount` is the order's."""
+
+    order_id: str
+    dispute_id: str
+    gateway: str
+    transaction_id: str
+    amount: Money

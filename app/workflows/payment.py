@@ -3,15 +3,15 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from app.activities.fulfilment import StepInput, undo_name
-    from app.activities.payment import Learnt
-    from app.domain.facts import Event
+    from app.activities.learnt import Learnt
+    from app.domain.facts import Event, Fact
     from app.domain.fulfilment import Phase, StepPlan
     from app.domain.gateway import GatewayEvent
     from app.domain.order import Capture
@@ -19,12 +19,15 @@ with workflow.unsafe.imports_passed_through():
     from app.temporal import policies
     from app.workflows.gateway_talk import GatewayTalk
     from app.workflows.known import Known
-    from app.workflows.messages import AttemptInput, PaymentInput
+    from app.workflows.messages import AttemptInput, CancelInput, CaptureInput, PaymentInput
 
 FIRST_LOOK = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=5)
 LONGEST_BANK_PAUSE = timedelta(hours=12)
+# A manual capture is warned of a day before its hold ends, or halfway where there is less.
+CAPTURE_WARNING = timedelta(days=1)
 CANCELED_IN_TEMPORAL = "the run was canceled in Temporal"
+GONE = "the money went back before the order was fulfilled"
 
 
 @dataclass
@@ -51,7 +54,8 @@ class PaymentWorkflow:
         self._gateway = GatewayTalk(self._known)
         self._inbox = _Inbox()
         self._expires_at = workflow.now() + timedelta(seconds=order.expiry_seconds)
-        self._capture_asked = order.capture is Capture.AUTOMATIC
+        self._to_capture = order.amount if order.capture is Capture.AUTOMATIC else None
+        self._capture_begun = False
         self._ended = False
         self._queue(order.attempt)
 
@@ -94,12 +98,29 @@ class PaymentWorkflow:
         self._queue(attempt)
 
     @workflow.update
-    async def capture(self) -> None:
+    async def capture(self, ask: CaptureInput) -> None:
         """Take the held money now (manual capture). Returns once it is taken or given back."""
-        self._capture_asked = True
+        self._to_capture = self._to_capture or ask.amount or self._order.amount
         await workflow.wait_condition(
             lambda: self._ended or bool(self._payment.captured) or self._payment.state in CLOSED
         )
+
+    @workflow.update
+    async def cancel(self, ask: CancelInput) -> None:
+        """Call the order off. Returns once nothing is held any more."""
+        because = f": {ask.reason}" if ask.reason else ""
+        self._known.unusable = self._known.unusable or f"the storefront canceled it{because}"
+        await workflow.wait_condition(lambda: self._ended)
+
+    @cancel.validator
+    def _may_be_canceled(self, ask: CancelInput) -> None:
+        if self._capture_begun or self._payment.captured:
+            raise ApplicationError("the money is being taken: refund it")
+
+    @workflow.signal
+    def facts_learnt(self, facts: list[Fact]) -> None:
+        """A refund's or a dispute's own workflow put these into the records."""
+        self._known.learn(facts)
 
     @workflow.signal
     def gateway_event(self, event: GatewayEvent) -> None:
@@ -175,7 +196,7 @@ class PaymentWorkflow:
         for step in self._order.plan:
             if step.phase is not phase:
                 continue
-            if self._known.unusable is not None:
+            if not await self._may_go_on():
                 return False
             learnt: Learnt = await workflow.execute_activity(
                 step.name,
@@ -194,39 +215,75 @@ class PaymentWorkflow:
                 await self._known.tell(Event.FLAGGED, reason=reason)
         return True
 
+    async def _may_go_on(self) -> bool:
+        """Not while the shopper's bank disputes the payment, nor once the money went back."""
+        while True:
+            while self._payment.captured and self._inbox.events:
+                await self._take_in_next()
+            if self._payment.state in (State.REFUNDED, State.CHARGED_BACK):
+                self._known.unusable = self._known.unusable or GONE
+            if self._known.unusable is not None or not self._payment.under_dispute:
+                return self._known.unusable is None
+            await workflow.wait_condition(
+                lambda: (
+                    bool(self._inbox.events)
+                    or not self._payment.under_dispute
+                    or self._known.unusable is not None
+                )
+            )
+
     async def _captured(self) -> bool:
         """Take the money. False when it is not there to take any more."""
         await self._capture_wanted()
-        await self._gateway.capture()
+        if self._known.unusable is None:
+            self._capture_begun = True
+            await self._gateway.capture(self._to_capture or self._order.amount)
         return self._payment.captured > 0 and self._known.unusable is None
 
     async def _capture_wanted(self) -> None:
         """Wait until the storefront wants the money, or the hold is gone."""
-        while (
-            not self._capture_asked
-            and self._payment.state is State.AUTHORIZED
-            and self._known.unusable is None
-        ):
+        held_since = workflow.now()
+        while not self._wait_is_over():
             if self._inbox:
                 await self._take_in_next()
                 continue
+            warn_at = self._warn_of_the_end(held_since)
             try:
                 await workflow.wait_condition(
-                    lambda: (
-                        self._capture_asked or bool(self._inbox) or self._known.unusable is not None
-                    ),
-                    timeout=self._until_hold_ends(),
+                    lambda: self._wait_is_over() or bool(self._inbox),
+                    timeout=self._until_hold_ends() if warn_at is None else until(warn_at),
                     timeout_summary=self._awaited(),
                 )
             except TimeoutError:
-                await self._gateway.look_up()
+                if warn_at is not None:
+                    end = self._payment.capture_before
+                    await self._known.tell(Event.CAPTURE_DUE, capture_before=end)
+                else:
+                    self._known.looks_without_news += 1
+                    await self._gateway.look_up()
+
+    def _wait_is_over(self) -> bool:
+        return (
+            self._to_capture is not None
+            or self._payment.state is not State.AUTHORIZED
+            or self._known.unusable is not None
+        )
+
+    def _warn_of_the_end(self, held_since: datetime) -> datetime | None:
+        """When to say that the hold is about to end; None where there is nothing to say (any
+        more)."""
+        end = self._payment.capture_before
+        if end is None or self._payment.capture_due or end <= workflow.now():
+            return None
+        return end - min(CAPTURE_WARNING, (end - held_since) / 2)
 
     def _until_hold_ends(self) -> timedelta:
         """When to ask whether the money is still held: a lost callback must not be waited for."""
         end = self._payment.capture_before
-        if end is None or end <= workflow.now():
-            return LONGEST_BANK_PAUSE
-        return end - workflow.now() + FIRST_LOOK
+        if end is not None and end > workflow.now():
+            return end - workflow.now() + FIRST_LOOK
+        growth = float(2 ** min(self._known.looks_without_news, 12))
+        return LONGEST_BANK_PAUSE if end is None else min(FIRST_LOOK * growth, LONGEST_PAUSE)
 
     # The ways out.
 
@@ -264,8 +321,10 @@ class PaymentWorkflow:
             self._known.learn(learnt.facts)
 
     def _why_canceled(self) -> str | None:
+        end = self._payment.capture_before
         if self._known.unusable is None and self._payment.state is State.VOIDED:
-            return "the hold was released at the gateway"
+            over = end is not None and end <= workflow.now()
+            return "the hold ended uncaptured" if over else "the hold was released at the gateway"
         if self._known.unusable is None and self._payment.state is State.AUTHORIZED:
             return "the money could not be taken"
         return self._known.unusable
@@ -306,7 +365,16 @@ class PaymentWorkflow:
                 return f"another payment method, until {self._expires_at:%H:%M} UTC"
             case State.AUTHORIZED if not self._payment.confirmed:
                 return "the gateway's callback"
-            case State.AUTHORIZED if not self._capture_asked:
-                return "the storefront to capture"
+            case State.AUTHORIZED if self._to_capture is None:
+                end = self._payment.capture_before
+                until_ = f" until {end:%Y-%m-%d %H:%M} UTC" if end is not None else ""
+                return f"the storefront to capture{until_}"
+            case State.DISPUTED:
+                return "the end of the dispute"
             case _:
                 return "nothing from outside"
+
+
+def until(moment: datetime) -> timedelta:
+    """How long it is until then; a moment at least."""
+    return max(moment - workflow.now(), FIRST_LOOK)

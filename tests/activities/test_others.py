@@ -10,7 +10,7 @@ from temporalio.testing import ActivityEnvironment
 from app.activities.callbacks import CallbackActivities
 from app.activities.failures import translated
 from app.activities.fulfilment import StepInput, fulfilment_activities
-from app.activities.payment import Learnt
+from app.activities.learnt import Learnt
 from app.db.records import PostgresRecords
 from app.domain.facts import Event
 from app.domain.fulfilment import StepRefusedError, StepUnavailableError

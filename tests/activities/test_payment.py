@@ -10,9 +10,9 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from app.activities.learnt import Learnt
 from app.activities.payment import (
     AuthorizeInput,
-    Learnt,
     LookUpInput,
     MoneyInput,
     PaymentActivities,
@@ -195,7 +195,7 @@ async def test_a_look_up_of_nothing_tells_nothing(till: Till) -> None:
     assert await till.story() == []
 
 
-# Capture, void, refund.
+# Capture, void.
 
 
 async def test_held_money_is_captured_once_however_often_it_is_asked(till: Till) -> None:
@@ -212,23 +212,6 @@ async def test_held_money_is_released(till: Till) -> None:
         await till.run(till.activities.void_payment, await till.money(number=number))
     assert await till.charged() == (1, 0, 0, 0)
     assert await till.state() is State.VOIDED
-
-
-async def test_captured_money_is_refunded_once(till: Till) -> None:
-    await till.hold()
-    await till.run(till.activities.capture_payment, await till.money())
-    for _ in range(2):
-        await till.run(till.activities.refund_payment, await till.money())
-    assert await till.charged() == (1, 0, 4999, 4999)
-    assert await till.state() is State.REFUNDED
-
-
-async def test_a_refund_that_is_refused_is_final(till: Till) -> None:
-    await till.hold()
-    with pytest.raises(ApplicationError) as failure:
-        await till.run(till.activities.refund_payment, await till.money())
-    assert (failure.value.type, failure.value.non_retryable) == ("refused", True)
-    assert Event.REFUNDED not in await till.story()
 
 
 # Release.

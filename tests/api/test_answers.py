@@ -8,18 +8,9 @@ import pytest
 
 from app.embedded.ports import free_port
 from app.embedded.services import ApiPart
+from tests.api.problems import problem
 from tests.walk.cards import AUTHENTICATE, DEBIT, DECLINED, DECLINED_FOR_FUNDS, LOST, canary
 from tests.walk.running import INITIATE, Json, Running, by_token, card, new_order, request
-
-
-def problem(answer: httpx.Response, status: int, name: str) -> Json:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    told: Json = answer.json()
-    assert told["type"] == f"/problems/{name}"
-    assert told["status"] == status
-    assert told["detail"]
-    return told
 
 
 def with_card(order_id: str, number: str) -> Json:

@@ -2,12 +2,15 @@
 
 import json
 import re
+import secrets
 import time
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
-from tests.walk.cards import canary, found_in
+from tests.api.problems import problem
+from tests.walk.cards import canary, found_in, spaced
 from tests.walk.running import CALLBACK, Json, Running, by_token, new_order
 
 ELSEWHERE = "whsec_" + "c29tZWJvZHkgZWxzZSdzIHNlY3JldA=="
@@ -17,10 +20,15 @@ def hint_body(order_id: str, **more: object) -> Json:
     return {"order_id": order_id, "status": "success", "transaction_id": "txn-98765", **more}
 
 
-def event_about(order_id: str | None, event_id: str = "evt_test") -> Json:
+def event_id() -> str:
+    """A new one."""
+    return f"evt_{secrets.token_hex(8)}"
+
+
+def event_about(order_id: str | None, id_: str = "evt_test") -> Json:
     """An event of Stripe's about a payment that it does not hold."""
     return {
-        "id": event_id,
+        "id": id_,
         "object": "event",
         "type": "payment_intent.canceled",
         "created": int(time.time()),
@@ -236,14 +244,111 @@ async def test_bytes_that_are_no_text_are_refused(
         await refused(running, answer, (before[0], before[1] + refusals))
 
 
-@pytest.mark.parametrize("order_id", ["order-of-nobody", "", "\x00", "x" * 500])
-async def test_a_signed_event_about_nobodys_order_is_taken_and_counted(
-    running: Running, before: tuple[int, float], order_id: str
-) -> None:
-    not_ours = await counted(running, "not ours")
-    answer = await running.stripe_event(event_about(order_id))
+def refund_of(transaction_id: str | None, **metadata: str) -> Json:
+    """An event of Stripe's about a refund."""
+    event = event_about(None, event_id())
+    refund = {
+        "id": f"re_{event['id']}",
+        "object": "refund",
+        "amount": 1000,
+        "currency": "usd",
+        "status": "succeeded",
+        "payment_intent": transaction_id,
+        "metadata": metadata,
+    }
+    return {**event, "type": "refund.created", "data": {"object": refund}}
+
+
+def dispute_of(transaction_id: str) -> Json:
+    """An event of Stripe's about a dispute."""
+    event = event_about(None, event_id())
+    dispute = {
+        "id": f"dp_{event['id']}",
+        "object": "dispute",
+        "amount": 4999,
+        "currency": "usd",
+        "status": "needs_response",
+        "reason": "fraudulent",
+        "payment_intent": transaction_id,
+        "balance_transactions": [],
+        "evidence_details": {"due_by": None},
+        "metadata": {},
+    }
+    return {**event, "type": "charge.dispute.created", "data": {"object": dispute}}
+
+
+async def foreign(running: Running, about: str) -> list[Json]:
+    """What operators are shown of an event."""
+    answer = await running.shop.get("/api/callbacks/foreign")
     assert answer.status_code == 200, answer.text
-    assert (await stored(running), await counted(running, "not ours")) == (before[0], not_ours + 1)
+    return [told for told in answer.json()["callbacks"] if told["event_id"] == about]
+
+
+async def test_a_signed_event_about_nobodys_order_is_kept_for_operators(running: Running) -> None:
+    kept, waiting = await counted(running, "foreign"), await running.inbox("order-of-nobody")
+    event = event_about("order-of-nobody", event_id())
+    for _ in range(2):
+        assert (await running.stripe_event(event)).status_code == 200
+    [told] = await foreign(running, event["id"])
+    assert told["type"] == "payment_intent.canceled"
+    assert (told["order_id"], told["transaction_id"]) == ("order-of-nobody", "pi_of_nobody")
+    assert (told["amount"], told["currency"]) == ("49.99", "usd")
+    assert datetime.fromisoformat(told["received_at"]) <= datetime.now(UTC)
+    assert await counted(running, "foreign") == kept + 1
+    assert await running.inbox("order-of-nobody") == waiting
+
+
+@pytest.mark.parametrize(
+    "order_id", ["", "\x00", "x" * 500, "a b", canary(), spaced(canary(), "-")]
+)
+async def test_a_name_that_no_order_can_have_is_not_kept(running: Running, order_id: str) -> None:
+    event = event_about(order_id, event_id())
+    assert (await running.stripe_event(event)).status_code == 200
+    [told] = await foreign(running, event["id"])
+    assert (told["order_id"], told["transaction_id"]) == (None, "pi_of_nobody")
+    [(kept,)] = await running.query(
+        "SELECT event::text FROM callbacks WHERE event_id = %s", event["id"]
+    )
+    assert not found_in(kept.encode())
+    assert not order_id or order_id not in kept
+
+
+@pytest.mark.parametrize(
+    ("event", "amount"),
+    [
+        (refund_of("pi_of_nobody"), "10.00"),
+        (refund_of("pi_of_nobody", order_id="order-of-nobody", refund=canary()), "10.00"),
+        (dispute_of("pi_of_nobody"), "49.99"),
+    ],
+    ids=["refund", "named refund", "dispute"],
+)
+async def test_money_that_goes_back_for_nobodys_payment_is_kept_for_operators(
+    running: Running, event: Json, amount: str
+) -> None:
+    assert (await running.stripe_event(event)).status_code == 200
+    [told] = await foreign(running, event["id"])
+    assert told["transaction_id"] == "pi_of_nobody"
+    assert (told["amount"], told["currency"]) == (amount, "usd")
+    [(kept,)] = await running.query(
+        "SELECT event::text FROM callbacks WHERE event_id = %s", event["id"]
+    )
+    assert not found_in(kept.encode())
+
+
+async def test_a_refund_that_names_only_the_payment_finds_its_order(running: Running) -> None:
+    order_id = new_order("paid")
+    await running.initiate(by_token(order_id))
+    order = await running.until(order_id)
+    event = refund_of(order["transaction_id"])
+    assert (await running.stripe_event(event)).status_code == 200
+    await running.callbacks_delivered(order_id)
+    assert event["id"] in [named for named, *_ in await running.inbox(order_id)]
+    assert await foreign(running, event["id"]) == []
+
+
+async def test_only_operators_see_foreign_callbacks(running: Running) -> None:
+    async with running.storefront(running.stack.api_url, key=None) as stranger:
+        problem(await stranger.get("/api/callbacks/foreign"), 401, "unauthorized")
 
 
 @pytest.mark.parametrize("kind", ["payment_intent.canceled", "payment_method.attached"])

@@ -12,14 +12,16 @@ from app.db.engine import create_engine
 from app.db.migrate import migrate
 from app.db.records import PostgresRecords
 from app.domain.facts import Event, Fact, Source
-from app.domain.order import Order
-from app.domain.records import RecordsUnavailableError
+from app.domain.order import Mandate, Order
+from app.domain.records import Filter, RecordsUnavailableError
 from app.embedded.ports import free_port
 from app.embedded.postgres import PostgresPart
 from app.embedded.supervisor import Supervisor
-from tests.db.test_inbox import EVENTS, NOON
+from tests.db.conftest import NOON
+from tests.db.test_inbox import EVENTS
 
 EXPIRED = Fact(Event.EXPIRED, NOON, Source.WORKFLOW)
+MANDATE = Mandate("192.0.2.7", "a browser")
 
 
 @pytest.fixture
@@ -48,9 +50,17 @@ async def test_nothing_is_lost_and_every_call_says_so(
         lambda: records.open_order(order),
         lambda: records.find_order("order-1"),
         lambda: records.find_payment("order-1"),
+        lambda: records.find_order_paid_by("pi_1"),
+        lambda: records.list_payments(Filter(), None, 10),
         lambda: records.facts("order-1"),
         lambda: records.append("order-1", [EXPIRED]),
+        lambda: records.open_refund("order-1", "ref_1", 4999, "shopper@example.com sent it back"),
+        lambda: records.accept_mandate("order-1", MANDATE),
+        lambda: records.find_customer("customer-1"),
+        lambda: records.keep_customer("customer-1", "cus_1"),
         lambda: records.store_callback(EVENTS[0]),
+        lambda: records.store_callback(EVENTS[1], foreign=True),
+        lambda: records.foreign_callbacks(10),
         lambda: records.waiting_callbacks(10),
         lambda: records.callback_delivered(EVENTS[0], "signalled"),
     ):
@@ -59,19 +69,26 @@ async def test_nothing_is_lost_and_every_call_says_so(
         told = f"{failure.value!r} {failure.value.__cause__!r} {failure.value.__cause__}"
         assert "order-1" not in told
         assert "shopper@example.com" not in told
+        assert MANDATE.ip_address not in told
 
     await own_server.revive("postgres")
     assert await records.find_order("order-1") == order
     assert len(await records.facts("order-1")) == 1
+    assert await records.find_customer("customer-1") is None
+    assert await records.foreign_callbacks(10) == []
     await engine.dispose()
 
 
 async def test_who_waits_too_long_for_another_writer_is_told_to_try_again(
-    records: PostgresRecords, connection: AsyncConnection, order: Order
+    paid: PostgresRecords, connection: AsyncConnection
 ) -> None:
-    await records.open_order(order)
     await connection.execute(text("SELECT 1 FROM orders FOR UPDATE"))
-    with pytest.raises(RecordsUnavailableError):
-        await records.append("order-1", [EXPIRED])
+    told = await asyncio.gather(
+        paid.append("order-1", [EXPIRED]),
+        paid.open_refund("order-1", "ref_1", 4999, None),
+        paid.accept_mandate("order-1", MANDATE),
+        return_exceptions=True,
+    )
+    assert [type(error) for error in told] == 3 * [RecordsUnavailableError]
     await connection.rollback()
-    assert len(await records.facts("order-1")) == 1
+    assert len(await paid.facts("order-1")) == 2

@@ -7,15 +7,23 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.records import PostgresRecords
 from app.domain.facts import PaymentMethod
-from app.domain.gateway import GatewayEvent, GatewayPayment, Status
+from app.domain.gateway import (
+    GatewayDispute,
+    GatewayEvent,
+    GatewayPayment,
+    GatewayRefund,
+    Status,
+)
 from app.domain.money import Money
 from app.domain.order import Order
+from app.domain.reversals import DisputeState, RefundState
+from tests.db.conftest import NOON
 
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HELD = GatewayPayment(
     "pi_1",
     "order-1",
@@ -29,6 +37,10 @@ EVENTS = [
     GatewayEvent("stripe", f"evt_{n}", "payment", "order-1", NOON + timedelta(seconds=n), HELD)
     for n in range(5)
 ]
+REFUND = GatewayRefund("re_1", "pi_1", Money(999, "usd"), RefundState.FAILED, "ref_1", "lost card")
+DISPUTE = GatewayDispute(
+    "dp_1", "pi_1", Money(4999, "usd"), DisputeState.OPEN, "fraudulent", NOON + timedelta(days=9)
+)
 
 
 @pytest.fixture
@@ -40,8 +52,11 @@ async def inbox(records: PostgresRecords, order: Order) -> PostgresRecords:
 async def test_a_callback_is_read_back_as_it_came(inbox: PostgresRecords) -> None:
     hint = replace(EVENTS[1], gateway="generic", payment=None)
     assert await inbox.store_callback(EVENTS[0])
-    assert await inbox.store_callback(hint)
-    assert await inbox.waiting_callbacks(10) == [EVENTS[0], hint]
+    refund = replace(EVENTS[2], payment=None, refund=REFUND)
+    dispute = replace(EVENTS[3], payment=None, dispute=DISPUTE)
+    for event in (hint, refund, dispute):
+        assert await inbox.store_callback(event)
+    assert await inbox.waiting_callbacks(10) == [EVENTS[0], hint, refund, dispute]
 
 
 async def test_a_callback_is_stored_once_for_each_gateway(inbox: PostgresRecords) -> None:
@@ -78,3 +93,36 @@ async def test_what_was_delivered_waits_no_more(
     outcomes = await connection.execute(text("SELECT event_id, outcome FROM callbacks ORDER BY id"))
     assert [tuple(row) for row in outcomes] == [("evt_0", "signalled"), ("evt_1", None)]
     assert not await inbox.store_callback(EVENTS[0])
+
+
+async def test_a_callback_about_no_order_of_ours_is_kept_and_waits_for_nothing(
+    inbox: PostgresRecords, connection: AsyncConnection
+) -> None:
+    for order_id in ("somebody-elses", "no order id: " + 64 * "x", None):
+        event = replace(EVENTS[0], event_id=f"evt_of_{order_id}", order_id=order_id)
+        assert await inbox.store_callback(event, foreign=True)
+        assert not await inbox.store_callback(event, foreign=True)
+    assert await inbox.waiting_callbacks(10) == []
+    rows = await connection.execute(
+        text("SELECT order_id, outcome, delivered_at IS NOT NULL FROM callbacks")
+    )
+    assert [tuple(row) for row in rows] == 3 * [(None, "foreign", True)]
+
+
+async def test_the_latest_foreign_callbacks_come_first(inbox: PostgresRecords) -> None:
+    before = datetime.now(UTC)
+    ours, *foreign = EVENTS
+    await inbox.store_callback(ours)
+    for event in foreign:
+        await inbox.store_callback(event, foreign=True)
+    kept = await inbox.foreign_callbacks(10)
+    assert [callback.event for callback in kept] == foreign[::-1]
+    times = [callback.received_at for callback in reversed(kept)]
+    assert sorted(times) == times
+    assert before <= times[0] < times[-1] <= datetime.now(UTC)
+    assert await inbox.foreign_callbacks(2) == kept[:2]
+
+
+async def test_nothing_of_no_order_may_wait(inbox: PostgresRecords) -> None:
+    with pytest.raises(DBAPIError, match="check constraint"):
+        await inbox.store_callback(replace(EVENTS[0], order_id=None))

@@ -13,13 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.db.records import PostgresRecords
 from app.domain.facts import Decline, Event, Fact, NextAction, PaymentMethod, Source
 from app.domain.money import Money
-from app.domain.order import Order
-from app.domain.payment import OrderState, Payment, State, fold
+from app.domain.order import Mandate, Order
+from app.domain.payment import NAMES_TRANSACTION, OrderState, Payment, State, fold
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
-VISA = PaymentMethod("credit_card", "visa", "4242")
+VISA = PaymentMethod("credit_card", "visa", "4242", "fingerprint")
 
-# The life of an order of 49.99 USD: declined, challenged, paid, fulfilled, partly given back.
+# The life of an order of 49.99 USD: declined, challenged, paid, fulfilled, partly given back, and
+# disputed for a while.
 HISTORY = [
     Fact(Event.ATTEMPTED, NOON, Source.WORKFLOW, attempt=1, method=VISA, idempotency_key="mine"),
     Fact(
@@ -54,6 +55,27 @@ HISTORY = [
     Fact(Event.CAPTURED, NOON, Source.GATEWAY, amount=4999, reference="pi_1"),
     Fact(Event.FULFILLED, NOON, Source.WORKFLOW),
     Fact(Event.REFUNDED, NOON, Source.GATEWAY, amount=999, reference="re_1"),
+    Fact(Event.REFUND_PENDING, NOON, Source.API, amount=500, refund="ref_2", reason="torn"),
+    Fact(Event.REFUND_PENDING, NOON, Source.GATEWAY, amount=500, reference="re_2", refund="ref_2"),
+    Fact(
+        Event.DISPUTED,
+        NOON,
+        Source.CALLBACK,
+        amount=3000,
+        reference="dp_1",
+        reason="fraudulent",
+        evidence_due_by=NOON + timedelta(days=9),
+    ),
+    Fact(Event.DISPUTE_WON, NOON, Source.CALLBACK, amount=3000, reference="dp_1"),
+    Fact(
+        Event.REFUND_FAILED,
+        NOON,
+        Source.LOOK_UP,
+        amount=500,
+        reference="re_2",
+        refund="ref_2",
+        reason="expired_or_canceled_card",
+    ),
     Fact(Event.FLAGGED, NOON, Source.WORKFLOW, reason="a test"),
 ]
 
@@ -65,6 +87,7 @@ async def _count(connection: AsyncConnection, table: str) -> int:
 
 
 async def test_an_order_is_kept_as_it_was_placed(records: PostgresRecords, order: Order) -> None:
+    order = replace(order, mandate=Mandate("192.0.2.7", "a browser"))
     opened, payment = await records.open_order(order)
     assert opened == await records.find_order("order-1") == order
     assert payment == await records.find_payment("order-1") == Payment("order-1", order.amount)
@@ -77,7 +100,9 @@ async def test_opening_an_order_again_gives_the_first_one(
 ) -> None:
     await records.open_order(order)
     await records.append("order-1", HISTORY[:2])
-    other = replace(order, amount=Money(1, "eur"), customer_email=None, metadata={})
+    other = replace(
+        order, amount=Money(1, "eur"), customer_email=None, customer_id="another", metadata={}
+    )
     known, payment = await records.open_order(other)
     assert known == order
     assert payment.state is State.DECLINED
@@ -89,6 +114,18 @@ async def test_an_order_nobody_placed_is_not_there(records: PostgresRecords) -> 
     assert await records.facts("nobody") == []
     with pytest.raises(NoResultFound):
         await records.append("nobody", HISTORY)
+
+
+async def test_the_latest_mandate_is_kept_with_the_order(
+    records: PostgresRecords, connection: AsyncConnection, order: Order
+) -> None:
+    await records.open_order(order)
+    assert await _count(connection, "orders WHERE mandate IS NULL") == 1
+    for mandate in (Mandate("192.0.2.7", "a browser"), Mandate("2001:db8::7", "another")):
+        await records.accept_mandate("order-1", mandate)
+        assert await records.find_order("order-1") == replace(order, mandate=mandate)
+    with pytest.raises(NoResultFound):
+        await records.accept_mandate("nobody", Mandate("192.0.2.7", "a browser"))
 
 
 async def test_twenty_at_once_open_one_order(
@@ -165,8 +202,11 @@ def _projection(payment: Payment) -> dict[str, object]:
         "authorized": payment.authorized,
         "captured": payment.captured,
         "refunded": payment.refunded,
+        "refunds_pending": payment.refunds_pending,
+        "disputed": payment.disputed,
         "transaction_id": payment.transaction_id,
         "method": str(method) if method else None,
+        "method_type": method.type if method else None,
         "needs_attention": bool(payment.attention),
         "order_state": payment.order_state.value,
     }
@@ -195,6 +235,28 @@ async def test_the_payments_row_follows_every_fact(
         State.PARTIALLY_REFUNDED,
         OrderState.FULFILLED,
     )
+
+
+@pytest.mark.parametrize("event", sorted(NAMES_TRANSACTION))
+async def test_any_news_of_a_gateway_payment_tells_whose_it_is(
+    records: PostgresRecords, order: Order, event: Event
+) -> None:
+    await records.open_order(order)
+    await records.open_order(replace(order, order_id="order-2"))
+    news = Fact(event, NOON, Source.CALLBACK, attempt=1, amount=4999, reference="pi_1")
+    await records.append("order-2", [news])
+    assert await records.find_order_paid_by("pi_1") == "order-2"
+    assert await records.find_order_paid_by("pi_2") is None
+
+
+async def test_what_is_not_a_gateway_payment_pays_for_no_order(
+    records: PostgresRecords, order: Order
+) -> None:
+    await records.open_order(order)
+    await records.append("order-1", HISTORY)
+    assert await records.find_order_paid_by("pi_1") == "order-1"
+    for other in ("re_1", "re_2", "dp_1", "1 x mug"):
+        assert await records.find_order_paid_by(other) is None
 
 
 async def test_facts_and_projection_are_written_both_or_neither(

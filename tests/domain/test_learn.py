@@ -5,12 +5,20 @@ from datetime import timedelta
 import pytest
 
 from app.domain.facts import Decline, Event, Fact, NextAction, PaymentMethod, Source
-from app.domain.gateway import GatewayPayment, Status
-from app.domain.learn import learn
+from app.domain.gateway import (
+    GatewayDispute,
+    GatewayEvent,
+    GatewayPayment,
+    GatewayRefund,
+    Status,
+)
+from app.domain.learn import learn, learn_dispute, learn_event, learn_refund
 from app.domain.money import Money
 from app.domain.payment import Payment, State, fold
-from tests.domain.histories import NOON
+from app.domain.reversals import DisputeState, RefundState
+from tests.domain.histories import NOON, payment
 
+USD_4 = Money(400, "usd")
 VISA = PaymentMethod("credit_card", "visa", "4242")
 
 
@@ -76,3 +84,66 @@ def test_the_same_news_from_another_source_is_the_same_fact(status: Status) -> N
     seen = _seen(status, money, money if status is Status.CAPTURED else 0)
     later = learn(seen, source=Source.CALLBACK, at=NOON + timedelta(hours=1), attempt=1)
     assert [fact.key for fact in _learnt(seen)] == [fact.key for fact in later]
+
+
+@pytest.mark.parametrize("state", RefundState)
+def test_a_refund_is_learnt_as_it_stands_under_our_name_for_it(state: RefundState) -> None:
+    seen = GatewayRefund("re_1", "pi_1", USD_4, state, name="ref_1", failure="expired_card")
+    learnt = learn_refund(seen, source=Source.LOOK_UP, at=NOON)
+    assert (learnt.reference, learnt.refund, learnt.source) == ("re_1", "ref_1", Source.LOOK_UP)
+    [refund] = fold(payment(), [learnt]).refunds.values()
+    assert (refund.name, refund.reference, refund.amount) == ("ref_1", "re_1", 400)
+    assert (refund.state, refund.requested_at) == (state, NOON)
+
+
+def test_why_a_refund_did_not_arrive_is_learnt() -> None:
+    seen = GatewayRefund("re_1", "pi_1", USD_4, RefundState.FAILED, "ref_1", "expired_card")
+    [refund] = fold(
+        payment(), [learn_refund(seen, source=Source.LOOK_UP, at=NOON)]
+    ).refunds.values()
+    assert (refund.failure, refund.reason) == ("expired_card", None)
+
+
+def test_a_refund_made_at_the_gateway_goes_by_the_gateways_id() -> None:
+    seen = GatewayRefund("re_9", "pi_1", USD_4, RefundState.SUCCEEDED)
+    assert learn_refund(seen, source=Source.CALLBACK, at=NOON).refund == "re_9"
+
+
+@pytest.mark.parametrize("state", DisputeState)
+@pytest.mark.parametrize("taken", [0, 400])
+def test_a_dispute_is_learnt_as_it_stands(state: DisputeState, taken: int) -> None:
+    due = NOON + timedelta(days=7)
+    seen = GatewayDispute("dp_1", "pi_1", USD_4.of(taken), state, "fraudulent", due)
+    learnt = learn_dispute(seen, source=Source.LOOK_UP, at=NOON)
+    told = fold(payment(), [learnt])
+    [dispute] = told.disputes.values()
+    assert (dispute.dispute_id, dispute.amount, dispute.state) == ("dp_1", taken, state)
+    assert (dispute.reason, dispute.evidence_due_by) == ("fraudulent", due)
+    assert told.disputed == (0 if state is DisputeState.WON else taken)
+    assert told.transaction_ids == frozenset()  # it names a dispute, not a payment
+
+
+def _callback(
+    seen: GatewayPayment | None = None,
+    refund: GatewayRefund | None = None,
+    dispute: GatewayDispute | None = None,
+) -> GatewayEvent:
+    return GatewayEvent(
+        "stripe", "evt_1", "news", "order-1", NOON, payment=seen, refund=refund, dispute=dispute
+    )
+
+
+def test_a_callback_tells_what_it_is_about_and_a_hint_tells_nothing() -> None:
+    refund = GatewayRefund("re_1", "pi_1", USD_4, RefundState.SUCCEEDED)
+    dispute = GatewayDispute("dp_1", "pi_1", USD_4, DisputeState.LOST)
+    for told, event in (
+        (_callback(_seen(Status.DECLINED)), Event.DECLINED),
+        (_callback(refund=refund), Event.REFUNDED),
+        (_callback(dispute=dispute), Event.DISPUTE_LOST),
+    ):
+        [learnt] = learn_event(told, at=NOON, attempt=2)
+        assert (learnt.event, learnt.source, learnt.at) == (event, Source.CALLBACK, NOON)
+        assert learnt.attempt == (2 if event is Event.DECLINED else 0)
+        assert told.transaction_id == "pi_1"
+    assert learn_event(_callback(), at=NOON, attempt=2) == []
+    assert _callback().transaction_id is None

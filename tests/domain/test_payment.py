@@ -1,22 +1,9 @@
 """What a payment becomes by what happens to it."""
 
-import itertools
-
 import pytest
 
 from app.domain.facts import ATTEMPT_EVENTS, Event, Fact, PaymentMethod, Source
-from app.domain.payment import (
-    BEFORE_MONEY,
-    CLOSED,
-    IN_FLIGHT,
-    MAY_TRY_AGAIN,
-    TRANSITIONS,
-    OrderState,
-    Payment,
-    State,
-    apply,
-    fold,
-)
+from app.domain.payment import OrderState, Payment, State, apply, fold
 from tests.domain.histories import AMOUNT, NOON, fact, payment
 
 VOIDED_BUT_TAKEN = "captured at the gateway although it was voided"
@@ -24,17 +11,6 @@ VOIDED_BUT_TAKEN = "captured at the gateway although it was voided"
 
 def _told(*facts: Fact) -> Payment:
     return fold(payment(), facts)
-
-
-def test_every_event_in_every_state_is_decided_and_nothing_else() -> None:
-    assert TRANSITIONS.keys() == set(itertools.product(State, Event))
-
-
-def test_every_state_is_either_before_money_or_holds_it_or_is_closed() -> None:
-    holding = {State.AUTHORIZED, State.CAPTURED, State.PARTIALLY_REFUNDED}
-    assert sorted([*BEFORE_MONEY, *holding, *CLOSED]) == sorted(State)
-    assert set(BEFORE_MONEY) >= IN_FLIGHT | MAY_TRY_AGAIN
-    assert not IN_FLIGHT & MAY_TRY_AGAIN
 
 
 def test_a_payment_that_goes_well_ends_paid_and_fulfilled() -> None:
@@ -135,6 +111,12 @@ def test_more_money_than_the_order_is_worth_is_flagged(event: Event) -> None:
     assert told.attention == {"the gateway holds or took more than the order's amount"}
 
 
+def test_a_hold_that_ends_soon_wants_attention_until_it_is_taken() -> None:
+    held = _told(fact(Event.AUTHORIZED, 1, AMOUNT, "pi_1"), fact(Event.CAPTURE_DUE))
+    assert held.attention == {"the hold ends soon: capture or cancel"}
+    assert apply(held, fact(Event.CAPTURED, 0, AMOUNT, "pi_1")).attention == frozenset()
+
+
 def test_every_flag_raised_is_kept() -> None:
     raised = [fact(Event.FLAGGED, reference="pi_1", reason=reason) for reason in ("one", "two")]
     assert len({flag.key for flag in raised}) == 2
@@ -148,20 +130,6 @@ def test_a_capture_alone_proves_the_hold() -> None:
         AMOUNT,
         OrderState.PAID,
     )
-
-
-def test_a_refund_alone_proves_the_capture() -> None:
-    told = _told(fact(Event.REFUNDED, 0, AMOUNT, "re_1"))
-    assert (told.state, told.authorized, told.captured) == (State.REFUNDED, AMOUNT, AMOUNT)
-
-
-def test_refunds_add_up_and_the_same_one_counts_once() -> None:
-    taken = _told(fact(Event.CAPTURED, 0, AMOUNT, "pi_1"))
-    part = apply(taken, fact(Event.REFUNDED, 0, 400, "re_1"))
-    assert apply(part, fact(Event.REFUNDED, 0, 400, "re_1")) == part
-    assert (part.state, part.refunded) == (State.PARTIALLY_REFUNDED, 400)
-    whole = apply(part, fact(Event.REFUNDED, 0, AMOUNT - 400, "re_2"))
-    assert (whole.state, whole.refunded) == (State.REFUNDED, AMOUNT)
 
 
 def test_a_late_success_after_the_checkout_expired_is_not_overlooked() -> None:

@@ -51,6 +51,14 @@ async def subject(all_subjects: Subject) -> AsyncIterator[Subject]:
     await all_subjects.sandbox.http.delete("/control/faults")
 
 
+@pytest.fixture(scope="session")
+async def gateway() -> AsyncIterator[StripeGateway]:
+    """Stripe's adapter where it needs nobody to talk to."""
+    gateway = _stripe("http://127.0.0.1:1")
+    yield gateway
+    await gateway.close()
+
+
 @pytest.fixture
 def order_id() -> str:
     """An order that no other test pays for."""

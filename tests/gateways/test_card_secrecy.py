@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.domain.gateway import AuthorizeRequest, Card, Gateway, GatewayError
+from app.domain.methods import Method
 from app.domain.money import Money
 from tests.gateways.subject import Subject
 from tests.sandbox.program import KEY, REPO, SECRET, Sandbox
@@ -77,7 +78,7 @@ async def test_when_the_card_is_wrong_or_declined(
 ) -> None:
     await _fails(subject.gateway, MISSPELT)
     token = await subject.gateway.create_token(Card(NUMBER, 12, 2040, CODE))
-    request = AuthorizeRequest(order_id, Money(1000, "usd"), token.id)
+    request = AuthorizeRequest(order_id, Money(1000, "usd"), Method.CREDIT_CARD, token.id)
     seen = await subject.gateway.authorize(request, key=order_id)
     assert not _SECRET.search(f"{token!r} {seen!r}")
 

@@ -1,10 +1,7 @@
 """Stripe's callbacks: believed when Stripe signed them just now, and refused in any other case."""
 
-import hashlib
-import hmac
 import json
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.domain.gateway import AuthorizeRequest, GatewayEvent, InvalidCallbackError, Status
+from app.domain.methods import Method
 from app.domain.money import Money
 from app.gateways.stripe import StripeGateway
+from tests.gateways.signing import signature, signed
 from tests.sandbox.program import KEY, SECRET, Receiver, Sandbox, until
 
 BODY = json.dumps(
@@ -38,31 +37,12 @@ BODY = json.dumps(
 ).encode()
 
 
-def _signature(body: bytes, secret: str, at: int) -> str:
-    return hmac.new(secret.encode(), b"%d." % at + body, hashlib.sha256).hexdigest()
-
-
-def _signed(body: bytes, secret: str = SECRET, age: float = 0) -> dict[str, str]:
-    at = int(time.time() - age)
-    return {"stripe-signature": f"t={at},v1={_signature(body, secret, at)}"}
-
-
 def _changed(**changes: Any) -> bytes:
     return json.dumps(json.loads(BODY) | changes).encode()
 
 
-@pytest.fixture(scope="module")
-async def gateway() -> AsyncIterator[StripeGateway]:
-    """One that needs nobody to talk to."""
-    gateway = StripeGateway(
-        api_key=KEY, api_base="http://127.0.0.1:1", webhook_secret=SECRET, timeout_seconds=1
-    )
-    yield gateway
-    await gateway.close()
-
-
 def test_a_signed_callback_is_read(gateway: StripeGateway) -> None:
-    event = gateway.read_callback(_signed(BODY), BODY)
+    event = gateway.read_callback(signed(BODY), BODY)
     assert (event.gateway, event.event_id, event.order_id) == ("stripe", "evt_1", "order-1")
     assert event.created_at == datetime.fromtimestamp(1_800_000_000, UTC)
     assert event.payment is not None
@@ -72,18 +52,18 @@ def test_a_signed_callback_is_read(gateway: StripeGateway) -> None:
 
 def test_one_of_several_signatures_is_enough(gateway: StripeGateway) -> None:
     at = int(time.time())
-    header = f"t={at},v1={'0' * 64},v1={_signature(BODY, SECRET, at)},v0=old"
+    header = f"t={at},v1={'0' * 64},v1={signature(BODY, SECRET, at)},v0=old"
     assert gateway.read_callback({"stripe-signature": header}, BODY).event_id == "evt_1"
 
 
 @pytest.mark.parametrize("age", [290, -290])
 def test_clocks_may_differ_by_a_few_minutes(gateway: StripeGateway, age: float) -> None:
-    assert gateway.read_callback(_signed(BODY, age=age), BODY).event_id == "evt_1"
+    assert gateway.read_callback(signed(BODY, age=age), BODY).event_id == "evt_1"
 
 
 def _refused() -> dict[str, tuple[dict[str, str], bytes]]:
     """Headers and body; the time of signing is now."""
-    good = _signed(BODY)["stripe-signature"]
+    good = signed(BODY)["stripe-signature"]
     return {
         "unsigned": ({}, BODY),
         "empty": ({"stripe-signature": ""}, BODY),
@@ -92,20 +72,20 @@ def _refused() -> dict[str, tuple[dict[str, str], bytes]]:
         "no signature": ({"stripe-signature": good.partition(",")[0]}, BODY),
         "accented": ({"stripe-signature": good + ",v1=é"}, BODY),
         "arabic digits": ({"stripe-signature": "t=\u0661,v1=\u0661"}, BODY),
-        "wrong secret": (_signed(BODY, secret="whsec_of_somebody_else"), BODY),
-        "no secret": (_signed(BODY, secret=""), BODY),
-        "stale": (_signed(BODY, age=400), BODY),
-        "future": (_signed(BODY, age=-400), BODY),
-        "tomorrow": (_signed(BODY, age=-86400), BODY),
-        "longer": (_signed(BODY), BODY + b" "),
-        "tampered": (_signed(BODY), BODY.replace(b"order-1", b"order-2")),
-        "cut off": (_signed(BODY), b""),
-        "not utf-8": (_signed(b"\xff\xfe"), b"\xff\xfe"),
-        "nothing": (_signed(b""), b""),
-        "not json": (_signed(b"success"), b"success"),
-        "a list": (_signed(b"[]"), b"[]"),
-        "null": (_signed(b"null"), b"null"),
-        "no event": (_signed(b"{}"), b"{}"),
+        "wrong secret": (signed(BODY, secret="whsec_of_somebody_else"), BODY),
+        "no secret": (signed(BODY, secret=""), BODY),
+        "stale": (signed(BODY, age=400), BODY),
+        "future": (signed(BODY, age=-400), BODY),
+        "tomorrow": (signed(BODY, age=-86400), BODY),
+        "longer": (signed(BODY), BODY + b" "),
+        "tampered": (signed(BODY), BODY.replace(b"order-1", b"order-2")),
+        "cut off": (signed(BODY), b""),
+        "not utf-8": (signed(b"\xff\xfe"), b"\xff\xfe"),
+        "nothing": (signed(b""), b""),
+        "not json": (signed(b"success"), b"success"),
+        "a list": (signed(b"[]"), b"[]"),
+        "null": (signed(b"null"), b"null"),
+        "no event": (signed(b"{}"), b"{}"),
     }
 
 
@@ -146,7 +126,7 @@ def test_a_signed_event_of_another_shape_is_refused(
 ) -> None:
     body = _changed(**changes)
     with pytest.raises(InvalidCallbackError):
-        gateway.read_callback(_signed(body), body)
+        gateway.read_callback(signed(body), body)
 
 
 @pytest.mark.parametrize("kind", ["charge.succeeded", "customer.created", "of.the.future"])
@@ -154,7 +134,7 @@ def test_an_event_that_tells_no_payments_fate_is_about_no_order(
     gateway: StripeGateway, kind: str
 ) -> None:
     body = _changed(type=kind)
-    event = gateway.read_callback(_signed(body), body)
+    event = gateway.read_callback(signed(body), body)
     assert (event.type, event.order_id, event.payment) == (kind, None, None)
 
 
@@ -164,7 +144,7 @@ def test_a_payment_that_is_not_ours_is_about_no_order_whatever_its_shape(
 ) -> None:
     payment = json.loads(BODY)["data"]["object"] | {"metadata": {}} | also
     body = _changed(data={"object": payment})
-    event = gateway.read_callback(_signed(body), body)
+    event = gateway.read_callback(signed(body), body)
     assert (event.order_id, event.payment) == (None, None)
 
 
@@ -177,10 +157,14 @@ async def test_what_is_delivered_over_http_is_believed(
     )
     price = Money(4999, "usd")
     declined = await gateway.authorize(
-        AuthorizeRequest("order-1", price, "pm_card_visa_chargeDeclined"), key="1"
+        AuthorizeRequest("order-1", price, Method.CREDIT_CARD, "pm_card_visa_chargeDeclined"),
+        key="1",
     )
     await gateway.authorize(
-        AuthorizeRequest("order-1", price, "pm_card_visa", declined.transaction_id), key="2"
+        AuthorizeRequest(
+            "order-1", price, Method.CREDIT_CARD, "pm_card_visa", declined.transaction_id
+        ),
+        key="2",
     )
     await gateway.capture(declined.transaction_id, price, key="3")
     await until(

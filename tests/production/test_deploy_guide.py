@@ -3,7 +3,7 @@
 import re
 
 from app.config import Settings
-from app.gateways import stripe
+from app.gateways import stripe, stripe_callbacks
 from tests.production.compose import ROOT, example
 
 GUIDE = (ROOT / "docs" / "deploy.md").read_text()
@@ -11,7 +11,7 @@ GUIDE = (ROOT / "docs" / "deploy.md").read_text()
 
 def test_it_registers_the_events_that_the_gateway_reads() -> None:
     registered = re.findall(r"enabled_events\[\]=([a-z_.]+)", GUIDE)
-    assert set(registered) == stripe._EVENTS
+    assert set(registered) == stripe_callbacks.EVENTS
     assert f"api_version={stripe.API_VERSION} " in GUIDE
 
 

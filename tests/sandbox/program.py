@@ -56,6 +56,8 @@ class Sandbox:
     webhook_url: str | None = None
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    """Settings apart from the usual ones, from the next start on."""
 
     def __post_init__(self) -> None:
         self.url = f"http://127.0.0.1:{self.port}"
@@ -104,6 +106,7 @@ class Sandbox:
                 "SANDBOX_WEBHOOK_URL": self.webhook_url,
                 "SANDBOX_WEBHOOK_SECRET": SECRET,
             }
+        environment |= self.environment
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-W", "error", "-m", "sandbox"],

@@ -1,13 +1,12 @@
 """3-D Secure: the payer is asked by a page and sent back."""
 
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
 import stripe
 
-from tests.sandbox.program import RETURN_URL, Sandbox, payment
+from tests.sandbox.payer import answer, way_back
+from tests.sandbox.program import Sandbox, payment
 
 
 async def _challenged(
@@ -16,20 +15,6 @@ async def _challenged(
     intent = await sandbox.stripe.payment_intents.create_async(payment(order, method, **more))
     assert intent.status == "requires_action"
     return intent
-
-
-async def _answer(sandbox: Sandbox, intent: stripe.PaymentIntent, outcome: str) -> httpx.Response:
-    action: Any = intent.next_action
-    return await sandbox.http.post(action.redirect_to_url.url, data={"outcome": outcome})
-
-
-def _outcome(answer: httpx.Response, intent: stripe.PaymentIntent) -> str:
-    """The redirect_status of the way back to the shop."""
-    assert answer.status_code == 303
-    assert answer.headers["location"].startswith(RETURN_URL + "?")
-    query = parse_qs(urlsplit(answer.headers["location"]).query)
-    assert query["payment_intent"] == [intent.id]
-    return query["redirect_status"][0]
 
 
 async def test_the_page_says_that_it_is_a_sandbox_and_names_the_payment(
@@ -41,7 +26,7 @@ async def test_the_page_says_that_it_is_a_sandbox_and_names_the_payment(
     assert "/v1/" not in action.redirect_to_url.url
     page = await sandbox.http.get(action.redirect_to_url.url)
     assert page.status_code == 200
-    for expected in ("Sandbox", "10.00 USD", "3184", "Approve", "Fail", "Close"):
+    for expected in ("Sandbox", "Your bank", "10.00 USD", "3184", "Approve", "Fail", "Close"):
         assert expected in page.text
 
 
@@ -52,7 +37,7 @@ async def test_an_approved_challenge_goes_on_with_the_payment(
     sandbox: Sandbox, order: str, capture_method: str, status: str
 ) -> None:
     intent = await _challenged(sandbox, order, capture_method=capture_method)
-    assert _outcome(await _answer(sandbox, intent, "approve"), intent) == "succeeded"
+    assert way_back(await answer(sandbox, intent, "approve"), intent) == "succeeded"
     paid = await sandbox.stripe.payment_intents.retrieve_async(
         intent.id, {"expand": ["latest_charge"]}
     )
@@ -68,7 +53,7 @@ async def test_an_approved_challenge_goes_on_with_the_payment(
 
 async def test_a_failed_challenge_fails_the_payment(sandbox: Sandbox, order: str) -> None:
     intent = await _challenged(sandbox, order)
-    assert _outcome(await _answer(sandbox, intent, "fail"), intent) == "failed"
+    assert way_back(await answer(sandbox, intent, "fail"), intent) == "failed"
     failed = await sandbox.stripe.payment_intents.retrieve_async(intent.id)
     assert (failed.status, failed.payment_method) == ("requires_payment_method", None)
     assert failed.last_payment_error is not None
@@ -82,17 +67,17 @@ async def test_a_failed_challenge_fails_the_payment(sandbox: Sandbox, order: str
 
 async def test_a_closed_challenge_decides_nothing(sandbox: Sandbox, order: str) -> None:
     intent = await _challenged(sandbox, order)
-    assert _outcome(await _answer(sandbox, intent, "close"), intent) == "pending"
+    assert way_back(await answer(sandbox, intent, "close"), intent) == "pending"
     waiting = await sandbox.stripe.payment_intents.retrieve_async(intent.id)
     assert waiting.status == "requires_action"
-    assert _outcome(await _answer(sandbox, intent, "approve"), intent) == "succeeded"
+    assert way_back(await answer(sandbox, intent, "approve"), intent) == "succeeded"
 
 
 async def test_a_card_may_be_declined_after_an_approved_challenge(
     sandbox: Sandbox, order: str
 ) -> None:
     intent = await _challenged(sandbox, order, "pm_card_threeDSecureRequiredChargeDeclined")
-    assert _outcome(await _answer(sandbox, intent, "approve"), intent) == "failed"
+    assert way_back(await answer(sandbox, intent, "approve"), intent) == "failed"
     failed = await sandbox.stripe.payment_intents.retrieve_async(intent.id)
     assert failed.last_payment_error is not None
     assert failed.last_payment_error.code == "card_declined"
@@ -100,15 +85,15 @@ async def test_a_card_may_be_declined_after_an_approved_challenge(
 
 async def test_a_challenge_is_answered_once(sandbox: Sandbox, order: str) -> None:
     intent = await _challenged(sandbox, order)
-    await _answer(sandbox, intent, "approve")
-    assert (await _answer(sandbox, intent, "approve")).status_code == 410
+    await answer(sandbox, intent, "approve")
+    assert (await answer(sandbox, intent, "approve")).status_code == 410
     assert (await sandbox.ledger(order))["orders"][order]["authorizations"] == 1
 
 
 async def test_a_cancelled_payment_can_no_longer_be_approved(sandbox: Sandbox, order: str) -> None:
     intent = await _challenged(sandbox, order)
     await sandbox.stripe.payment_intents.cancel_async(intent.id)
-    assert (await _answer(sandbox, intent, "approve")).status_code == 410
+    assert (await answer(sandbox, intent, "approve")).status_code == 410
     assert (await sandbox.ledger(order))["orders"][order]["authorizations"] == 0
 
 

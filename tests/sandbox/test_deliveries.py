@@ -1,6 +1,8 @@
 """Events reach their endpoints: signed, repeated until accepted, held or shuffled on demand."""
 
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -17,6 +19,17 @@ _AUTHORIZED = [
 
 async def _pay(sandbox: Sandbox, order: str = "one") -> str:
     return (await sandbox.stripe.payment_intents.create_async(payment(order))).id
+
+
+def _deliveries(sandbox: Sandbox, column: str) -> list[Any]:
+    """What the sandbox has written down of its deliveries, which no answer of its tells."""
+    with closing(sqlite3.connect(sandbox.database)) as database:
+        return database.execute(f"SELECT {column} FROM deliveries ORDER BY id").fetchall()  # noqa: S608
+
+
+async def _tried(sandbox: Sandbox, *times: int) -> None:
+    """Wait until each event was sent so often and the answers are in."""
+    await until(lambda: _deliveries(sandbox, "attempts") == [(each,) for each in times])
 
 
 async def test_events_arrive_signed_as_the_sdk_expects(
@@ -59,17 +72,16 @@ async def test_an_event_waits_longer_for_each_try_and_is_given_up_after_three_da
 ) -> None:
     receiver.status = 503
     await _pay(own_sandbox)
-    await until(lambda: len(receiver.received) == 3)
-    await own_sandbox.control("clock", advance_seconds=2 * 86400)
-    await until(lambda: len(receiver.received) == 6)
-    await own_sandbox.control("clock", advance_seconds=2 * 86400)
-    await until(lambda: len(receiver.received) == 9)
+    for tries in range(1, 3):
+        await _tried(own_sandbox, tries, tries, tries)
+        await own_sandbox.control("clock", advance_seconds=2 * 86400)
 
     async def given_up() -> bool:
         counts = (await own_sandbox.http.get("/control/deliveries")).json()
         return (counts["pending"], counts["given_up"]) == (0, 3)
 
     await until(given_up)
+    assert len(receiver.received) == 9
 
 
 async def test_held_events_are_released_together(own_sandbox: Sandbox, receiver: Receiver) -> None:
@@ -114,6 +126,79 @@ async def test_events_can_arrive_out_of_order(own_sandbox: Sandbox, receiver: Re
     assert all(len(receiver.types(intent_id)) == 3 for intent_id in payments)
 
 
+async def test_events_can_leave_late_and_their_retries_when_they_are_due(
+    own_sandbox: Sandbox, receiver: Receiver
+) -> None:
+    await own_sandbox.control("deliveries", mode="delay", seconds=600)
+    intent_id = await _pay(own_sandbox)
+    await own_sandbox.control("clock", advance_seconds=590)
+    counts = (await own_sandbox.http.get("/control/deliveries")).json()
+    assert (counts["pending"], receiver.received) == (3, [])
+    receiver.status = 500
+    await own_sandbox.control("clock", advance_seconds=11)
+    await _tried(own_sandbox, 1, 1, 1)
+    receiver.status = 200
+    await own_sandbox.control("clock", advance_seconds=10)
+    await until(lambda: len(receiver.types(intent_id)) == 6)
+
+
+async def test_one_kind_of_event_alone_can_be_dropped_or_held(
+    own_sandbox: Sandbox, receiver: Receiver
+) -> None:
+    await own_sandbox.control("deliveries", mode="drop", types=["charge.succeeded"])
+    first = await _pay(own_sandbox, "first")
+    await until(lambda: len(receiver.types(first)) == 2)
+    await own_sandbox.control("deliveries", mode="hold", types=["payment_intent.created"])
+    second = await _pay(own_sandbox, "second")
+    await until(lambda: len(receiver.types(second)) == 2)
+    counts = (await own_sandbox.http.get("/control/deliveries")).json()
+    assert (counts["pending"], counts["dropped"]) == (1, 1)
+    await own_sandbox.control("deliveries", mode="deliver")
+    await until(lambda: len(receiver.types(second)) == 3)
+    assert receiver.types(second)[-1] == "payment_intent.created"
+    assert "charge.succeeded" not in receiver.types(first)
+
+
+async def test_one_kind_of_event_alone_can_be_repeated(
+    own_sandbox: Sandbox, receiver: Receiver
+) -> None:
+    await own_sandbox.control("deliveries", mode="repeat", times=4, types=["charge.succeeded"])
+    intent_id = await _pay(own_sandbox)
+    await until(lambda: len(receiver.types(intent_id)) == 6)
+    assert receiver.types(intent_id).count("charge.succeeded") == 4
+
+
+@pytest.mark.parametrize("mode", ["delay", "shuffle"])
+async def test_one_kind_of_event_alone_can_be_late(
+    own_sandbox: Sandbox, receiver: Receiver, mode: str
+) -> None:
+    late = "payment_intent.succeeded"
+    await own_sandbox.control("deliveries", mode=mode, seconds=600, types=[late])
+    intent_id = await _pay(own_sandbox)
+    await own_sandbox.stripe.payment_intents.capture_async(intent_id)
+    await until(lambda: len(receiver.types(intent_id)) == 4)
+    assert late not in receiver.types(intent_id)
+    await own_sandbox.control("clock", advance_seconds=601)
+    await until(lambda: late in receiver.types(intent_id))
+
+
+async def test_the_pauses_between_tries_grow(own_sandbox: Sandbox, receiver: Receiver) -> None:
+    receiver.status = 500
+    endpoints = own_sandbox.stripe.webhook_endpoints
+    registered = (await endpoints.list_async()).data[0]
+    await endpoints.update_async(registered.id, {"enabled_events": ["charge.succeeded"]})
+    await _pay(own_sandbox)
+    now, pauses = 0.0, []
+    for tries in range(1, 10):
+        await _tried(own_sandbox, tries)
+        ((moment,),) = _deliveries(own_sandbox, "next_at - created")
+        pauses.append(moment - now)
+        now = moment
+        await own_sandbox.control("clock", advance_seconds=pauses[-1])
+    assert pauses[0] < pauses[3] < pauses[5]
+    assert max(pauses) < 90
+
+
 async def test_an_endpoint_gets_the_events_it_asked_for(
     own_sandbox: Sandbox, receiver: Receiver
 ) -> None:
@@ -135,6 +220,32 @@ async def test_an_endpoint_gets_the_events_it_asked_for(
         assert len(chosen.received) == 1
     finally:
         chosen.close()
+
+
+async def test_events_are_signed_with_every_secret_that_is_live(
+    own_sandbox: Sandbox, receiver: Receiver
+) -> None:
+    def fits(signature: str, body: bytes, secret: str) -> bool:
+        try:
+            stripe.Webhook.construct_event(body, signature, secret)
+        except stripe.SignatureVerificationError:
+            return False
+        return True
+
+    async def fitting() -> tuple[bool, bool]:
+        receiver.received.clear()
+        await _pay(own_sandbox)
+        await until(lambda: len(receiver.received) == 3)
+        signature, body = receiver.received[0].signature, receiver.received[0].body
+        return fits(signature, body, SECRET), fits(signature, body, new)
+
+    endpoint = (await own_sandbox.stripe.webhook_endpoints.list_async()).data[0]
+    new = "whsec_of_nobody"
+    assert await fitting() == (True, False)
+    new = (await own_sandbox.control("secret", endpoint=endpoint.id, seconds=3600))["secret"]
+    assert await fitting() == (True, True)
+    await own_sandbox.control("clock", advance_seconds=3601)
+    assert await fitting() == (False, True)
 
 
 async def test_an_endpoints_secret_is_shown_once(sandbox: Sandbox) -> None:

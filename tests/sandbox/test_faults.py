@@ -1,12 +1,13 @@
 """Failures on demand, before or after the work."""
 
+import asyncio
 import time
 from typing import Any
 
 import pytest
 import stripe
 
-from tests.sandbox.program import Sandbox, payment
+from tests.sandbox.program import Sandbox, payment, until
 
 
 async def _pay(sandbox: Sandbox, order: str) -> stripe.PaymentIntent:
@@ -44,12 +45,57 @@ async def test_a_failure_after_the_work_is_remembered_for_ever(own_sandbox: Sand
     assert [found.status for found in intents.data] == ["requires_capture"]
 
 
-async def test_too_many_requests_can_be_ordered(own_sandbox: Sandbox) -> None:
-    await own_sandbox.control("faults", path=r"/v1/payment_intents/pi_\w+/capture", status=429)
+@pytest.mark.parametrize(
+    ("code", "reason"), [("rate_limit", "global-rate"), ("lock_timeout", None)]
+)
+async def test_too_many_requests_can_be_ordered(
+    own_sandbox: Sandbox, code: str, reason: str | None
+) -> None:
+    capture = r"/v1/payment_intents/pi_\w+/capture"
+    await own_sandbox.control("faults", path=capture, status=429, code=code)
     intent = await _pay(own_sandbox, "busy")
-    with pytest.raises(stripe.RateLimitError):
-        await own_sandbox.stripe.payment_intents.capture_async(intent.id)
-    assert (await own_sandbox.stripe.payment_intents.capture_async(intent.id)).amount_received
+    with pytest.raises(stripe.RateLimitError) as refusal:
+        await own_sandbox.stripe.payment_intents.capture_async(
+            intent.id, None, {"idempotency_key": "capture"}
+        )
+    error: Any = refusal.value.error
+    assert (refusal.value.http_status, error.code) == (429, code)
+    assert refusal.value.headers is not None
+    assert refusal.value.headers.get("stripe-rate-limited-reason") == reason
+    assert error.request_log_url
+    assert error.doc_url.endswith(code.replace("_", "-"))
+    captured = await own_sandbox.stripe.payment_intents.capture_async(
+        intent.id, None, {"idempotency_key": "capture"}
+    )
+    assert captured.amount_received == 1000
+
+
+async def test_calls_beyond_the_rate_limit_are_refused_and_do_nothing(
+    own_sandbox: Sandbox,
+) -> None:
+    own_sandbox.stop()
+    own_sandbox.environment["SANDBOX_RATE_LIMIT"] = "3"
+    await own_sandbox.start()
+    answers = await asyncio.gather(
+        *(_pay(own_sandbox, f"crowd-{n}") for n in range(12)), return_exceptions=True
+    )
+    refused = [answer for answer in answers if isinstance(answer, stripe.RateLimitError)]
+    paid = [answer for answer in answers if isinstance(answer, stripe.PaymentIntent)]
+    assert len(paid) >= 3
+    assert refused
+    assert len(paid) + len(refused) == 12
+    assert {refusal.error and refusal.error.code for refusal in refused} == {"rate_limit"}
+    ledger = (await own_sandbox.http.get("/control/ledger")).json()
+    assert len(ledger["payment_intents"]) == len(paid)
+
+    async def passes() -> bool:
+        try:
+            await _pay(own_sandbox, "later")
+        except stripe.RateLimitError:
+            return False
+        return True
+
+    await until(passes)
 
 
 @pytest.mark.parametrize(("mode", "done"), [("before", 0), ("after", 1)])
@@ -85,6 +131,8 @@ async def test_faults_can_be_called_off(own_sandbox: Sandbox) -> None:
         {"status": 200},
         {"status": 500, "times": 0},
         {"status": 500, "path": "("},
+        {"status": 500, "code": "lock_timeout"},
+        {"status": 429, "code": "too_slow"},
         {"status": 500, "sometimes": True},
     ],
 )

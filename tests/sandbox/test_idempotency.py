@@ -126,3 +126,36 @@ async def test_reading_has_no_keys(sandbox: Sandbox, order: str) -> None:
         answer = await sandbox.http.get(path, headers=headers)
         assert answer.status_code == 200
         assert "idempotent-replayed" not in answer.headers
+
+
+async def test_a_key_is_forgotten_after_a_day(own_sandbox: Sandbox) -> None:
+    create = own_sandbox.stripe.payment_intents.create_async
+    first = await create(payment("daily"), {"idempotency_key": "daily"})
+    await own_sandbox.control("clock", advance_seconds=24 * 3600 - 60)
+    assert (await create(payment("daily"), {"idempotency_key": "daily"})).id == first.id
+    await own_sandbox.control("clock", advance_seconds=61)
+    another = await create(payment("daily", amount=2000), {"idempotency_key": "daily"})
+    assert another.id != first.id
+    assert await _authorizations(own_sandbox, "daily") == 2
+    again = await create(payment("daily", amount=2000), {"idempotency_key": "daily"})
+    assert again.id == another.id
+
+
+async def test_a_failure_that_is_replayed_says_so(own_sandbox: Sandbox) -> None:
+    await own_sandbox.control("faults", path="/v1/payment_intents", mode="after", status=500)
+    create = own_sandbox.stripe.payment_intents.create_async
+    replayed = []
+    for _ in range(2):
+        with pytest.raises(stripe.APIError) as failure:
+            await create(payment("broken"), {"idempotency_key": "broken"})
+        assert failure.value.headers is not None
+        replayed.append(failure.value.headers.get("idempotent-replayed"))
+    assert replayed == [None, "true"]
+
+
+async def test_a_key_is_bound_to_its_address_too(sandbox: Sandbox, order: str) -> None:
+    intents = sandbox.stripe.payment_intents
+    intent = await intents.create_async(payment(order), {"idempotency_key": order})
+    with pytest.raises(stripe.IdempotencyError):
+        await intents.capture_async(intent.id, None, {"idempotency_key": order})
+    assert (await intents.retrieve_async(intent.id)).status == "requires_capture"

@@ -1,10 +1,11 @@
-"""Refunds and disputes: money that goes back."""
+"""Refunds: money that goes back."""
 
 from typing import Any
 
 import pytest
 import stripe
 
+from tests.sandbox.payer import MANDATE, answer
 from tests.sandbox.program import Receiver, Sandbox, payment, until
 
 
@@ -104,48 +105,117 @@ async def test_a_refund_may_fail_later_and_the_money_stays(
     assert (await own_sandbox.ledger("failing"))["payment_intents"][0]["refunded"] == 0
 
 
+async def test_each_step_of_a_refund_is_told_with_what_changed(slow_sandbox: Sandbox) -> None:
+    intent_id = await _paid(slow_sandbox, "told", "pm_card_pendingRefund")
+    refund = await slow_sandbox.stripe.refunds.create_async(
+        {"payment_intent": intent_id, "amount": 300}
+    )
+    await slow_sandbox.control("settle", id=refund.id)
+    created, refunded, updated = await _last_events(slow_sandbox, 3)
+    assert [event["type"] for event in (created, refunded, updated)] == [
+        "refund.created",
+        "charge.refunded",
+        "refund.updated",
+    ]
+    assert created["data"]["object"] == refund.to_dict()
+    assert refunded["data"]["object"]["amount_refunded"] == 300
+    assert refunded["data"]["previous_attributes"] == {"amount_refunded": 0}
+    about = updated["data"]["object"]
+    assert (about["status"], "pending_reason" in about) == ("succeeded", False)
+    assert updated["data"]["previous_attributes"] == {
+        "destination_details": {"card": {"reference": None, "reference_status": "pending"}},
+        "pending_reason": "processing",
+        "status": "pending",
+    }
+
+
+async def test_a_refund_that_fails_says_why(slow_sandbox: Sandbox) -> None:
+    intent_id = await _paid(slow_sandbox, "returned", "pm_card_refundFail")
+    refund = await slow_sandbox.stripe.refunds.create_async({"payment_intent": intent_id})
+    await slow_sandbox.control("settle", id=refund.id)
+    _, refunded, updated, failed = await _last_events(slow_sandbox, 4)
+    assert refunded["data"]["previous_attributes"] == {"amount_refunded": 0, "refunded": False}
+    assert [updated["type"], failed["type"]] == ["refund.updated", "refund.failed"]
+    assert updated["data"]["previous_attributes"]["status"] == "succeeded"
+    assert updated["data"]["object"] == failed["data"]["object"]
+    assert failed["data"]["object"]["failure_reason"] == "expired_or_canceled_card"
+    again = await slow_sandbox.stripe.refunds.create_async({"payment_intent": intent_id})
+    assert again.amount == 1000
+
+
 @pytest.mark.parametrize(
-    ("method", "reason"),
+    ("method", "currency"),
     [
-        ("pm_card_createDispute", "fraudulent"),
-        ("pm_card_createDisputeProductNotReceived", "product_not_received"),
+        ({"payment_method": "pm_sepaDebit_success", "mandate_data": MANDATE}, "eur"),
+        ({"payment_method": "pm_usBankAccount_success", "mandate_data": MANDATE}, "usd"),
+        ({"payment_method_data": {"type": "ideal"}}, "eur"),
+        ({"payment_method_data": {"type": "paypal"}}, "eur"),
     ],
 )
-async def test_a_disputed_payment_cannot_be_refunded(
-    own_sandbox: Sandbox, receiver: Receiver, method: str, reason: str
+async def test_a_refund_by_any_way_but_a_card_takes_its_time(
+    slow_sandbox: Sandbox, method: Any, currency: str
 ) -> None:
-    intent_id = await _paid(own_sandbox, "disputed", method)
-    await until(lambda: "charge.dispute.funds_withdrawn" in receiver.types(intent_id))
-    disputes = await own_sandbox.stripe.disputes.list_async({"payment_intent": intent_id})
-    assert [(found.reason, found.status) for found in disputes.data] == [(reason, "needs_response")]
-    with pytest.raises(stripe.InvalidRequestError) as refusal:
-        await own_sandbox.stripe.refunds.create_async({"payment_intent": intent_id})
-    assert refusal.value.code == "charge_disputed"
-    assert (await own_sandbox.ledger("disputed"))["payment_intents"][0]["disputed"] == 1000
-    closed = await own_sandbox.stripe.disputes.close_async(disputes.data[0].id)
-    assert closed.status == "lost"
-    assert (await own_sandbox.events_of(intent_id))[-3:] == [
-        "charge.dispute.created",
-        "charge.dispute.funds_withdrawn",
-        "charge.dispute.closed",
+    params = payment("slowly", capture_method="automatic", currency=currency)
+    del params["payment_method"]
+    params |= method
+    intent = await slow_sandbox.stripe.payment_intents.create_async(params)
+    if intent.status == "requires_action":
+        await answer(slow_sandbox, intent, "approve")
+    else:
+        await slow_sandbox.control("settle", id=intent.id)
+    refunds = slow_sandbox.stripe.refunds
+    refund = await refunds.create_async({"payment_intent": intent.id, "amount": 400})
+    assert (refund.status, refund.pending_reason) == ("pending", "processing")
+    await slow_sandbox.control("settle", id=refund.id)
+    settled: Any = await refunds.retrieve_async(refund.id)
+    assert (settled.status, "pending_reason" in settled) == ("succeeded", False)
+    assert (await slow_sandbox.events_of(intent.id))[-3:] == [
+        "refund.created",
+        "charge.refunded",
+        "refund.updated",
     ]
+    assert (await slow_sandbox.ledger("slowly"))["payment_intents"][0]["refunded"] == 400
 
 
-async def test_a_dispute_that_is_won_brings_the_money_back(
-    own_sandbox: Sandbox, receiver: Receiver
-) -> None:
-    intent_id = await _paid(own_sandbox, "won", "pm_card_createDispute")
-    await until(lambda: "charge.dispute.funds_withdrawn" in receiver.types(intent_id))
-    dispute = (await own_sandbox.stripe.disputes.list_async({"payment_intent": intent_id})).data[0]
-    won = await own_sandbox.stripe.disputes.update_async(
-        dispute.id, {"evidence": {"uncategorized_text": "winning_evidence"}}
+async def test_a_refund_can_be_described_later(sandbox: Sandbox, order: str) -> None:
+    refunds = sandbox.stripe.refunds
+    intent_id = await _paid(sandbox, order)
+    refund = await refunds.create_async(
+        {"payment_intent": intent_id, "metadata": {"why": "broken", "by": "A"}}
     )
-    assert won.status == "won"
-    assert (await own_sandbox.events_of(intent_id))[-3:] == [
-        "charge.dispute.updated",
-        "charge.dispute.funds_reinstated",
-        "charge.dispute.closed",
-    ]
-    assert (await own_sandbox.ledger("won"))["payment_intents"][0]["disputed"] == 0
-    refund = await own_sandbox.stripe.refunds.create_async({"payment_intent": intent_id})
-    assert refund.amount == 1000
+    updated = await refunds.update_async(refund.id, {"metadata": {"by": "", "note": "seen"}})
+    assert updated.metadata is not None
+    assert updated.metadata.to_dict() == {"why": "broken", "note": "seen"}
+    (event,) = await _last_events(sandbox, 1, intent_id)
+    assert event["type"] == "refund.updated"
+    assert event["data"]["previous_attributes"] == {"metadata": {"by": "A", "note": None}}
+
+
+async def test_a_refund_on_its_way_cannot_be_canceled(sandbox: Sandbox, order: str) -> None:
+    intent_id = await _paid(sandbox, order, "pm_card_pendingRefund")
+    refund = await sandbox.stripe.refunds.create_async({"payment_intent": intent_id})
+    with pytest.raises(stripe.InvalidRequestError) as refusal:
+        await sandbox.stripe.refunds.cancel_async(refund.id)
+    assert refusal.value.http_status == 400
+
+
+async def test_a_refund_has_no_fraction_that_its_currency_lacks(
+    sandbox: Sandbox, order: str
+) -> None:
+    intent = await sandbox.stripe.payment_intents.create_async(
+        payment(order, capture_method="automatic", currency="isk", amount=10000)
+    )
+    with pytest.raises(stripe.InvalidRequestError) as refusal:
+        await sandbox.stripe.refunds.create_async({"payment_intent": intent.id, "amount": 150})
+    assert refusal.value.code == "invalid_charge_amount_no_decimal_compatible"
+    refund = await sandbox.stripe.refunds.create_async({"payment_intent": intent.id, "amount": 200})
+    assert refund.amount == 200
+
+
+async def _last_events(sandbox: Sandbox, count: int, intent_id: str | None = None) -> list[Any]:
+    """The latest events, oldest first, only one payment's if one is named."""
+    listed = await sandbox.stripe.events.list_async({"limit": 100})
+    events: list[Any] = [event.to_dict() for event in listed.data]
+    if intent_id is not None:
+        events = [e for e in events if e["data"]["object"].get("payment_intent") == intent_id]
+    return events[:count][::-1]

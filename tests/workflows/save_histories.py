@@ -1,12 +1,14 @@
-"""`python -m tests.workflows.save_histories`: live each scenario and save its history.
+"""`python -m tests.workflows.save_histories`: live each scenario that is new and save its history.
 
-Do this after a change that workflows on their way do not have to survive, and only then: the
-histories that are there stand for payments that were under way before the change.
+`--all` replaces every saved history. Do that after a change that workflows on their way do not have
+to survive, and only then: the histories that are there stand for payments that were under way
+before the change.
 """
 
 import asyncio
 import json
 import re
+import sys
 import tempfile
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from app.embedded.supervisor import Supervisor
 from app.embedded.temporal import TemporalPart
 from tests.sandbox.program import Sandbox
 from tests.workflows.scenarios import SAVED
-from tests.workflows.shop import open_shop
+from tests.workflows.shop import Placed, open_shop
 from tests.workflows.stand_ins import StandIn
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -28,8 +30,8 @@ HISTORIES = Path(__file__).parent / "histories"
 _NOT_SAVED = re.compile(r"identity|stackTrace|binaryChecksum")
 
 
-async def save() -> None:
-    """Replace every saved history."""
+async def save(*, everything: bool) -> None:
+    """Save the history of each scenario that has none, or of each."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         postgres = PostgresPart(folder, free_port())
@@ -44,9 +46,12 @@ async def save() -> None:
             gateway = StandIn(sandbox)
             async with open_shop(client, engine, sandbox, gateway) as shop:
                 for live in SAVED:
-                    placed = await live(shop)
-                    history = (await placed.workflow.fetch_history()).to_json_dict()
                     file = HISTORIES / f"{live.__name__}.json"
+                    if file.exists() and not everything:
+                        continue
+                    lived = await live(shop)
+                    workflow = lived.workflow if isinstance(lived, Placed) else lived
+                    history = (await workflow.fetch_history()).to_json_dict()
                     file.write_text(json.dumps(_cleaned(history), indent=1) + "\n")
                     print(file.name, len(history["events"]), "events")  # noqa: T201
             await gateway.close()
@@ -63,4 +68,4 @@ def _cleaned(value: object) -> object:
 
 
 if __name__ == "__main__":
-    asyncio.run(save())
+    asyncio.run(save(everything="--all" in sys.argv))

@@ -4,7 +4,18 @@ saved to be replayed (see save_histories.py)."""
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from temporalio.client import WorkflowHandle
+
+from app.domain.facts import Event
+from app.domain.methods import Method
+from app.domain.money import Money
+from app.domain.order import Capture
 from app.fulfilment.reserve_stock import set_stock
+from app.temporal import names
+from app.workflows.dispute import DisputeWorkflow
+from app.workflows.messages import CancelInput, CaptureInput
+from app.workflows.payment import PaymentWorkflow
+from app.workflows.refund import RefundWorkflow
 from tests.sandbox.program import payment
 from tests.workflows.shop import EXPIRY, Placed, Shop
 
@@ -55,12 +66,77 @@ async def out_of_stock(shop: Shop) -> Placed:
     return placed
 
 
-SAVED: list[Callable[[Shop], Awaitable[Placed]]] = [
+async def a_capture_of_a_part(shop: Shop) -> Placed:
+    """Held until the storefront takes some of it."""
+    placed = await shop.order(capture=Capture.MANUAL)
+    await placed.pay()
+    await placed.call_back()
+    await placed.told(Event.STEP_DONE)
+    ask = CaptureInput(placed.order.amount.of(1999))
+    await placed.workflow.execute_update(PaymentWorkflow.capture, ask)
+    await placed.result()
+    return placed
+
+
+async def a_cancellation(shop: Shop) -> Placed:
+    """Held, and called off."""
+    placed = await shop.order(capture=Capture.MANUAL)
+    await placed.pay()
+    await placed.call_back()
+    await placed.told(Event.STEP_DONE)
+    await placed.workflow.execute_update(PaymentWorkflow.cancel, CancelInput("no"))
+    await placed.result()
+    return placed
+
+
+async def a_bank_debit(shop: Shop) -> Placed:
+    """Days of waiting, then the money."""
+    placed = await shop.order(amount=Money(4999, "eur"))
+    processing = await placed.pay("pm_sepaDebit_success", method=Method.SEPA_DEBIT)
+    await shop.sandbox.control("settle", id=processing.transaction_id)
+    await placed.call_back("payment_intent.succeeded")
+    await placed.result()
+    return placed
+
+
+async def a_refund(shop: Shop) -> WorkflowHandle[RefundWorkflow, str]:
+    """Pending at the bank until the gateway reports it."""
+    placed = await shop.order()
+    await placed.captured("pm_card_pendingRefund")
+    refund = await placed.refund("one", 1000)
+    await placed.told(Event.REFUND_PENDING)
+    await placed.deliver("refund.updated")
+    await refund.result()
+    return refund
+
+
+async def a_dispute(shop: Shop) -> WorkflowHandle[DisputeWorkflow, str]:
+    """Opened, and won."""
+    placed = await a_happy_path(shop)
+    transaction_id = (await placed.payment()).transaction_id
+    dispute = await shop.sandbox.control("disputes", payment_intent=transaction_id)
+    await placed.deliver("charge.dispute.created")
+    await placed.told(Event.DISPUTED)
+    await shop.sandbox.control(f"disputes/{dispute['id']}", verdict="won")
+    await placed.deliver("charge.dispute.closed")
+    workflow = shop.temporal.get_workflow_handle_for(
+        DisputeWorkflow.run, names.dispute_workflow_id(placed.order.order_id, dispute["id"])
+    )
+    await workflow.result()
+    return workflow
+
+
+SAVED: list[Callable[[Shop], Awaitable[Placed | WorkflowHandle[Any, str]]]] = [
     a_happy_path,
     a_decline_then_another_card,
     a_lost_callback,
     an_expiry,
     out_of_stock,
+    a_capture_of_a_part,
+    a_cancellation,
+    a_bank_debit,
+    a_refund,
+    a_dispute,
 ]
 
 

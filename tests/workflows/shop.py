@@ -6,9 +6,9 @@ import hmac
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -34,9 +34,11 @@ from app.db.records import PostgresRecords
 from app.domain.facts import Event, Fact, PaymentMethod
 from app.domain.fulfilment import FulfilmentStep
 from app.domain.gateway import Gateway, GatewayEvent
+from app.domain.methods import Method
 from app.domain.money import Money
-from app.domain.order import Capture, Order
+from app.domain.order import Capture, Mandate, Order
 from app.domain.payment import Payment
+from app.domain.reversals import refund_name
 from app.fulfilment.reserve_stock import ReserveStock
 from app.fulfilment.send_receipt import MailServer, SendReceipt
 from app.fulfilment.ship_order import ShipOrder
@@ -44,13 +46,15 @@ from app.gateways.stripe import StripeGateway
 from app.temporal import names
 from app.temporal.delivery import CallbackDelivery
 from app.wiring import activities
-from app.workflows.messages import AttemptInput, PaymentInput
+from app.workflows.messages import AttemptInput, PaymentInput, RefundInput
 from app.workflows.payment import PaymentWorkflow
+from app.workflows.refund import RefundWorkflow
 from tests.sandbox.program import SECRET, Json, Sandbox, until
 from worker import WORKFLOWS
 
 AMOUNT = Money(4999, "usd")
 CARD = PaymentMethod("credit_card")
+MANDATE = Mandate("203.0.113.7", "a browser")
 RETURN_URL = "https://shop.example/return"
 GRACE = timedelta(seconds=20)
 EXPIRY = timedelta(minutes=30)
@@ -94,10 +98,12 @@ class Placed:
             PaymentWorkflow.run, names.payment_workflow_id(self.order.order_id)
         )
 
-    async def ask(self, card: str, attempt: int = 1) -> WorkflowUpdateHandle[None]:
+    async def ask(
+        self, token: str, attempt: int = 1, method: Method = Method.CREDIT_CARD
+    ) -> WorkflowUpdateHandle[None]:
         """Ask to be paid, as the API does: start the workflow or join it. Does not wait."""
         shop, order = self.shop, self.order
-        asked = AttemptInput(attempt, card, CARD, return_url=RETURN_URL)
+        asked = AttemptInput(attempt, token, PaymentMethod(method), return_url=RETURN_URL)
         start = WithStartWorkflowOperation(
             PaymentWorkflow.run,
             PaymentInput(
@@ -135,11 +141,56 @@ class Placed:
         self.updates.append(update)
         return update
 
-    async def pay(self, card: str = "pm_card_visa", attempt: int = 1) -> Payment:
+    async def pay(
+        self,
+        token: str = "pm_card_visa",  # noqa: S107 - a test token
+        attempt: int = 1,
+        method: Method = Method.CREDIT_CARD,
+    ) -> Payment:
         """Ask to be paid, and wait for the answer."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            await (await self.ask(card, attempt)).result()
+            await (await self.ask(token, attempt, method)).result()
         return await self.payment()
+
+    async def captured(self, token: str = "pm_card_visa") -> Payment:  # noqa: S107 - a test token
+        """Paid and fulfilled: the payment's workflow has ended."""
+        await self.pay(token)
+        await self.call_back()
+        return await self.result()
+
+    async def refund(self, key: str, minor: int) -> WorkflowHandle[RefundWorkflow, str]:
+        """Ask for a refund, as the API does. Does not wait."""
+        payment = await self.payment()
+        name = refund_name(self.order.order_id, key)
+        start = WithStartWorkflowOperation(
+            RefundWorkflow.run,
+            RefundInput(
+                self.order.order_id,
+                name,
+                self.order.amount.of(minor),
+                self.shop.gateway.name,
+                payment.transaction_id or "",
+                "the shopper asked",
+            ),
+            id=names.refund_workflow_id(self.order.order_id, name),
+            task_queue=self.shop.task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+        )
+        client = self.shop.skipper.client if self.skipping else self.shop.temporal
+        await client.start_update_with_start_workflow(
+            RefundWorkflow.refund,
+            wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+            id=names.REFUND_UPDATE_ID,
+            start_workflow_operation=start,
+        )
+        return await start.workflow_handle()
+
+    async def deliver(self, type_: str) -> GatewayEvent:
+        """The gateway's own event of that type comes by the inbox, as the API delivers it."""
+        event = replace(await self.event(type_), order_id=self.order.order_id)
+        await self.shop.delivery.deliver(event)
+        return event
 
     async def signal(self, event: GatewayEvent) -> None:
         await self.workflow.signal(PaymentWorkflow.gateway_event, event)
@@ -153,7 +204,8 @@ class Placed:
         found: list[GatewayEvent] = []
 
         async def arrived() -> bool:
-            found.extend(await self.shop.events(self.order.order_id, type_))
+            transactions = (await self.payment()).transaction_ids
+            found.extend(await self.shop.events(self.order.order_id, type_, transactions))
             return bool(found)
 
         await until(arrived)
@@ -260,18 +312,22 @@ class Shop:
     ) -> Placed:
         """A new order. `skipping`: whenever it waits, its clock jumps to the end of the wait."""
         order_id = order_id or f"order-{next(_orders)}-{uuid4().hex[:6]}"
-        order = Order(order_id, amount, capture, metadata)
+        order = Order(order_id, amount, capture, metadata, mandate=MANDATE)
         await self.records.open_order(order)
         return Placed(self, order, skipping)
 
-    async def events(self, order_id: str, type_: str) -> list[GatewayEvent]:
-        """The gateway's events of `type_` about the order, the newest first."""
+    async def events(
+        self, order_id: str, type_: str, transactions: Collection[str] = ()
+    ) -> list[GatewayEvent]:
+        """The gateway's events of `type_` about the order, or about one of its `transactions`: the
+        newest first."""
         listed = await self.sandbox.stripe.events.list_async({"type": type_, "limit": 100})
         told = [event.to_dict() for event in listed.data]
         return [
             self.gateway.read_callback(*signed(event))
             for event in told
             if event["data"]["object"].get("metadata", {}).get("order_id") == order_id
+            or event["data"]["object"].get("payment_intent") in transactions
         ]
 
     async def pass_time(self, placed: Placed, by: timedelta) -> None:

@@ -1,10 +1,10 @@
 """Stand-ins for what the sandbox cannot be told to do. Injected where the real part would be."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 
-from app.domain.fulfilment import StepPlan, StepRefusedError
+from app.domain.fulfilment import Phase, StepPlan, StepRefusedError
 from app.domain.gateway import AuthorizeRequest, GatewayPayment, OutcomeUnknownError
 from app.domain.money import Money
 from app.domain.order import Order
@@ -75,3 +75,19 @@ class Refusing:
     async def undo(self, order: Order) -> None:
         if self._undo:
             raise StepRefusedError("it is gone")
+
+
+class Meanwhile:
+    """A step after the capture, during which something else happens."""
+
+    plan = StepPlan("count_to_ten", Phase.AFTER_CAPTURE, essential=True)
+
+    def __init__(self, happens: Callable[[str], Awaitable[None]]) -> None:
+        self._happens = happens
+
+    async def run(self, order: Order) -> str:
+        await self._happens(order.order_id)
+        return "ten"
+
+    async def undo(self, order: Order) -> None:
+        pass

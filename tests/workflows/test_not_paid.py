@@ -12,7 +12,14 @@ from temporalio.client import WorkflowExecutionStatus
 from app.db.tables import StockRow
 from app.domain.facts import Event
 from app.domain.fulfilment import Phase, StepPlan
-from app.domain.gateway import AuthorizeRequest, GatewayEvent, GatewayPayment, RefusedError
+from app.domain.gateway import (
+    AuthorizeRequest,
+    GatewayEvent,
+    GatewayPayment,
+    GatewayRefund,
+    RefusedError,
+)
+from app.domain.methods import Method
 from app.domain.money import Money
 from app.domain.order import Capture
 from app.domain.payment import OrderState, Payment, State
@@ -20,6 +27,7 @@ from app.embedded.ports import free_port
 from app.fulfilment.reserve_stock import set_stock
 from app.gateways.stripe import StripeGateway
 from app.temporal import names
+from app.workflows.messages import CaptureInput
 from app.workflows.payment import PaymentWorkflow
 from tests.sandbox.program import KEY, SECRET, Json
 from tests.workflows import scenarios
@@ -209,7 +217,10 @@ async def test_a_hold_that_came_after_we_gave_it_up_is_released_at_the_end(shop:
         await asked.result()
         # It arrives after all, and its callback is lost.
         await gateway.authorize(
-            AuthorizeRequest(placed.order.order_id, placed.order.amount, "pm_card_visa"), "late"
+            AuthorizeRequest(
+                placed.order.order_id, placed.order.amount, Method.CREDIT_CARD, "pm_card_visa"
+            ),
+            "late",
         )
         await forgetful.pass_time(placed, EXPIRY)
         await _canceled(placed, RELEASED)
@@ -220,7 +231,9 @@ async def test_a_refund_that_the_gateway_refuses_is_for_a_human_and_ends(shop: S
         placed = await keeping.order(skipping=True)
         await placed.pay()
         ended = await _canceled(placed, ONCE)
-        assert any("no refund of 49.99 USD" in reason for reason in ended.attention)
+        assert ended.attention == {
+            "a refund of 49.99 USD failed: charge_disputed: The charge is disputed."
+        }
         attributes = (await placed.workflow.describe()).typed_search_attributes
         assert attributes[names.NEEDS_ATTENTION] is True
 
@@ -228,7 +241,9 @@ async def test_a_refund_that_the_gateway_refuses_is_for_a_human_and_ends(shop: S
 class _Keeping(StandIn):
     """Captures what it gets and gives nothing back."""
 
-    async def refund(self, transaction_id: str, amount: Money, key: str) -> None:  # type: ignore[override]
+    async def refund(
+        self, order_id: str, transaction_id: str, amount: Money, name: str, key: str
+    ) -> GatewayRefund:
         raise RefusedError("charge_disputed", "The charge is disputed.")
 
 
@@ -328,7 +343,7 @@ async def test_a_capture_asked_for_after_the_hold_is_gone_answers(shop: Shop) ->
     await placed.call_back()
     await placed.told(Event.STEP_DONE)
     await _void_at_the_gateway(shop, held)
-    await placed.workflow.execute_update(PaymentWorkflow.capture)
+    await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput())
     ended = await _canceled(placed, RELEASED)
     assert ended.captured == 0
 
@@ -359,7 +374,7 @@ async def test_another_payment_for_the_same_order_is_released(shop: Shop) -> Non
     assert stray.id in ((await placed.told(Event.FLAGGED)).reason or "")
     await shop.pass_time(placed, GRACE)
     await placed.told(Event.CONFIRMED)
-    await placed.workflow.execute_update(PaymentWorkflow.capture)
+    await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput())
     paid = await placed.result()
     assert (paid.order_state, paid.transaction_id) == (OrderState.FULFILLED, held.transaction_id)
     assert await placed.charged() == Charged(captured=4999, authorizations=2, captures=1)

@@ -16,6 +16,7 @@ from app.domain.order import Capture
 from app.domain.payment import OrderState, Payment, State
 from app.fulfilment.reserve_stock import set_stock
 from app.temporal import names
+from app.workflows.messages import CaptureInput
 from app.workflows.payment import PaymentWorkflow
 from tests.sandbox.program import until
 from tests.workflows import scenarios
@@ -123,7 +124,7 @@ async def test_the_same_callback_three_times_is_taken_in_once(shop: Shop) -> Non
     event = await placed.event("payment_intent.amount_capturable_updated")
     for repeated in (event, event, replace(event, event_id=f"{event.event_id}_again")):
         await placed.signal(repeated)
-    await placed.workflow.execute_update(PaymentWorkflow.capture)
+    await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput())
     await _fulfilled(placed)
     assert (await placed.story()).count(Event.CONFIRMED) == 1
 
@@ -303,7 +304,7 @@ async def test_manual_capture_waits_until_the_storefront_asks(shop: Shop) -> Non
     await until(lambda: _awaits(placed, "the storefront to capture"))
     await shop.pass_time(placed, timedelta(days=2))
     assert await placed.charged() == HELD
-    await placed.workflow.execute_update(PaymentWorkflow.capture)
+    await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput())
     assert (await placed.charged()).captured == 4999
     await _fulfilled(placed)
 

@@ -1,0 +1,190 @@
+"""Stripe's objects, read as ours: payments, refunds, disputes and payment methods.
+
+Sources: Stripe's API reference and its list of decline codes, version 2026-08-26.dahlia.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from app.domain.facts import Decline, NextAction, PaymentMethod
+from app.domain.gateway import GatewayDispute, GatewayPayment, GatewayRefund, Status, Token
+from app.domain.methods import Method
+from app.domain.reversals import DisputeState, RefundState
+from app.gateways import stripe_money
+
+Object = Mapping[str, Any]
+
+_STATUS = {
+    "requires_payment_method": Status.NOTHING,
+    "requires_confirmation": Status.NOTHING,
+    "requires_action": Status.REQUIRES_ACTION,
+    "processing": Status.PROCESSING,
+    "requires_capture": Status.AUTHORIZED,
+    "succeeded": Status.CAPTURED,
+    "canceled": Status.VOIDED,
+}
+_REFUND_STATE = {
+    "pending": RefundState.PENDING,
+    "requires_action": RefundState.PENDING,
+    "succeeded": RefundState.SUCCEEDED,
+    "failed": RefundState.FAILED,
+    "canceled": RefundState.FAILED,
+}
+_DISPUTE_STATE = {
+    "needs_response": DisputeState.OPEN,
+    "under_review": DisputeState.OPEN,
+    "warning_needs_response": DisputeState.OPEN,
+    "warning_under_review": DisputeState.OPEN,
+    "warning_closed": DisputeState.WON,
+    "prevented": DisputeState.WON,
+    "won": DisputeState.WON,
+    "lost": DisputeState.LOST,
+}
+# The bank only inquires, or was answered before it took anything.
+_TAKES_NO_MONEY = frozenset(
+    {"warning_needs_response", "warning_under_review", "warning_closed", "prevented"}
+)
+_WALLETS = frozenset({Method.APPLE_PAY, Method.GOOGLE_PAY})
+# Declines after which the same payment method must not be tried again. An expired card is none of
+# them: the shopper may have mistyped the date.
+_FINAL_DECLINES = frozenset(
+    {
+        "do_not_try_again",
+        "fraudulent",
+        "lost_card",
+        "merchant_blacklist",
+        "pickup_card",
+        "restricted_card",
+        "revocation_of_all_authorizations",
+        "revocation_of_authorization",
+        "security_violation",
+        "stolen_card",
+        "stop_payment_order",
+    }
+)
+# Stripe's own messages are for shoppers where it calls the failure a card's.
+_MESSAGES = {
+    "payment_intent_authentication_failure": "The payment was not approved: your bank could not "
+    "confirm that it was you. Please try again or pay another way.",
+    "payment_method_customer_decline": "The payment was canceled before it was approved.",
+}
+_NO_MESSAGE = "The payment was declined. Please pay another way."
+
+
+def read_payment(intent: Object) -> GatewayPayment:
+    """A PaymentIntent. Raises KeyError, TypeError or ValueError for what is none."""
+    currency = intent["currency"]
+    status = _STATUS[intent["status"]]
+    failure = intent.get("last_payment_error")
+    if status is Status.NOTHING and failure is not None:
+        status = Status.DECLINED
+    captured = stripe_money.from_stripe(intent["amount_received"], currency).minor
+    held = stripe_money.from_stripe(intent["amount_capturable"], currency).minor
+    used = _used(intent, failure if status is Status.DECLINED else None)
+    return GatewayPayment(
+        transaction_id=intent["id"],
+        order_id=intent["metadata"].get("order_id"),
+        status=status,
+        amount=stripe_money.from_stripe(intent["amount"], currency),
+        authorized=max(captured, held),
+        captured=captured,
+        method=read_method(used) if used is not None else None,
+        decline=_decline(failure or {}) if status is Status.DECLINED else None,
+        next_action=_next_action(intent) if status is Status.REQUIRES_ACTION else None,
+        capture_before=_time(_details(used).get("capture_before")) if used is not None else None,
+    )
+
+
+def read_refund(refund: Object) -> GatewayRefund:
+    """A refund of a PaymentIntent. Raises KeyError, TypeError or ValueError for what is none."""
+    state = _REFUND_STATE.get(refund.get("status") or "", RefundState.PENDING)
+    failed = state is RefundState.FAILED
+    return GatewayRefund(
+        refund_id=refund["id"],
+        transaction_id=refund["payment_intent"],
+        amount=stripe_money.from_stripe(refund["amount"], refund["currency"]),
+        state=state,
+        name=(refund.get("metadata") or {}).get("refund"),
+        failure=(refund.get("failure_reason") or refund["status"]) if failed else None,
+    )
+
+
+def read_dispute(dispute: Object) -> GatewayDispute:
+    """A dispute of a PaymentIntent. Raises KeyError, TypeError or ValueError for what is none."""
+    amount = stripe_money.from_stripe(dispute["amount"], dispute["currency"])
+    return GatewayDispute(
+        dispute_id=dispute["id"],
+        transaction_id=dispute["payment_intent"],
+        amount=amount.of(0) if dispute["status"] in _TAKES_NO_MONEY else amount,
+        state=_DISPUTE_STATE[dispute["status"]],
+        reason=dispute.get("reason"),
+        evidence_due_by=_time((dispute.get("evidence_details") or {}).get("due_by")),
+    )
+
+
+def read_token(method: Object) -> Token:
+    """A PaymentMethod."""
+    return Token(method["id"], read_method(method))
+
+
+def read_method(told: Object) -> PaymentMethod:
+    """What may be shown of a PaymentMethod, or of a charge's payment_method_details."""
+    details = _details(told)
+    return PaymentMethod(
+        _type(told["type"], details),
+        brand=details.get("brand"),
+        last4=details.get("last4"),
+        fingerprint=details.get("fingerprint"),
+    )
+
+
+def _type(stripe_type: str, details: Object) -> str:
+    if stripe_type == "us_bank_account":
+        return Method.ACH_DEBIT.value
+    if stripe_type != "card":
+        return stripe_type
+    wallet = (details.get("wallet") or {}).get("type")
+    if wallet in _WALLETS:
+        return str(wallet)
+    debit = details.get("funding") == "debit"
+    return (Method.DEBIT_CARD if debit else Method.CREDIT_CARD).value
+
+
+def _details(told: Object) -> Object:
+    """The part that is of the payment method's own type."""
+    details: Object | None = told.get(told["type"])
+    return details or {}
+
+
+def _used(intent: Object, failure: Object | None) -> Object | None:
+    """The method that failed, or else that was charged. None where Stripe does not show it: a
+    callback names the charge only, and a charge before the latest try is another method's."""
+    if failure is not None:
+        failed: Object | None = failure.get("payment_method")
+        return failed
+    charge = intent.get("latest_charge")
+    if not isinstance(charge, dict) or charge["payment_method"] != intent["payment_method"]:
+        return None
+    return charge.get("payment_method_details")
+
+
+def _decline(failure: Object) -> Decline:
+    code = failure.get("decline_code") or failure.get("code") or "declined"
+    message = failure.get("message") if failure.get("type") == "card_error" else None
+    return Decline(
+        code,
+        message or _MESSAGES.get(code, _NO_MESSAGE),
+        retryable=code not in _FINAL_DECLINES,
+    )
+
+
+def _next_action(intent: Object) -> NextAction:
+    action = intent.get("next_action") or {}
+    if action.get("type") == "redirect_to_url":
+        return NextAction("redirect", url=action["redirect_to_url"]["url"])
+    return NextAction("use_gateway_sdk", client_secret=intent.get("client_secret"))
+
+
+def _time(seconds: int | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds is not None else None

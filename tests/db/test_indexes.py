@@ -1,0 +1,51 @@
+"""The questions that are asked of all payments at once are answered from an index."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.db.records import PostgresRecords
+from app.domain.records import Filter, Place
+from tests.db.conftest import NOON
+
+
+@pytest.fixture
+def asked(engine: AsyncEngine) -> Iterator[list[tuple[str, Any]]]:
+    """Every statement that goes to the database, with its parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(engine.sync_engine, "before_cursor_execute", note)
+
+
+async def _plan(connection: AsyncConnection, statement: tuple[str, Any]) -> str:
+    """How it is done where that pays, as in any table that has grown."""
+    await connection.execute(text("SET LOCAL enable_seqscan = off"))
+    words, parameters = statement
+    rows = await connection.exec_driver_sql(f"EXPLAIN {words}", parameters)
+    return "\n".join(rows.scalars())
+
+
+async def test_whose_a_gateway_payment_is_is_found_without_reading_every_fact(
+    records: PostgresRecords, connection: AsyncConnection, asked: list[tuple[str, Any]]
+) -> None:
+    await records.find_order_paid_by("pi_1")
+    plan = await _plan(connection, asked[-1])
+    assert "ix_payment_events_transaction" in plan
+
+
+async def test_a_page_is_found_without_sorting_every_payment(
+    records: PostgresRecords, connection: AsyncConnection, asked: list[tuple[str, Any]]
+) -> None:
+    await records.list_payments(Filter(), Place(NOON, "order-1"), 10)
+    plan = await _plan(connection, asked[-1])
+    assert "Backward using ix_payments_created_at_order_id" in plan
+    assert "Sort" not in plan
+    assert "Filter" not in plan
