@@ -71,7 +71,8 @@ _ROW: dict[str, Any] = {
     "captured": "49.99",
     "refunded": "0.00",
     "disputed": "0.00",
-    "payment_method": "visa ending 4242",
+    "payment_method": "credit_card",
+    "paid_with": "visa ending 4242",
     "needs_attention": False,
     "created_at": "2030-01-02T03:04:05.678901Z",
     "links": {"self": "/api/payment/order-12345"},
@@ -96,7 +97,8 @@ class PaymentRow(BaseModel):
     captured: str
     refunded: str
     disputed: str
-    payment_method: str | None = Field(description="As it may be shown.")
+    payment_method: str | None = Field(description="Of the latest attempt.")
+    paid_with: str | None = Field(description="The same in words, as it may be shown.")
     needs_attention: bool
     created_at: datetime
     links: Links
@@ -158,6 +160,7 @@ def _row(summary: Summary) -> PaymentRow:
         refunded=decimal(summary.refunded),
         disputed=decimal(summary.disputed),
         payment_method=summary.method,
+        paid_with=summary.method_shown,
         needs_attention=summary.needs_attention,
         created_at=summary.place.created_at,
         links=Links(self=f"/api/payment/{summary.place.order_id}"),

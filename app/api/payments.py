@@ -33,6 +33,7 @@ from app.domain.payment import (
     CLOSED,
     IN_FLIGHT,
     MAY_TRY_AGAIN,
+    OPEN_TO_ATTEMPTS,
     Attempt,
     OrderState,
     Payment,
@@ -137,10 +138,10 @@ async def _pay(
     token: Token | None,
 ) -> Payment:
     """Make the attempt that the request asks for, or join the one under way."""
-    if payment.attempts and payment.state not in IN_FLIGHT | MAY_TRY_AGAIN:
-        return payment
-    number = payment.next_attempt_number
+    number = payment.attempt_number(body.payment_method)
     under_way = number in payment.attempts
+    if under_way and payment.state not in IN_FLIGHT:
+        return payment
     if not under_way:
         if _answered_attempts(payment) >= MAX_ATTEMPTS:
             raise ProblemError(
@@ -162,7 +163,7 @@ async def _pay(
             return known
         raise
     known = await latest(parts, payment)
-    if number in known.attempts or known.state not in IN_FLIGHT | MAY_TRY_AGAIN:
+    if number in known.attempts or known.state not in OPEN_TO_ATTEMPTS:
         return known
     if not running:
         raise _closed(known)

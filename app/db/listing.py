@@ -7,6 +7,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.tables import OrderRow, PaymentRow
+from app.domain.methods import Method
 from app.domain.money import Money
 from app.domain.payment import OrderState, State
 from app.domain.records import Filter, Place, Summary
@@ -56,6 +57,7 @@ def _summary(row: PaymentRow, order_state: str) -> Summary:
         captured=row.captured,
         refunded=row.refunded,
         disputed=row.disputed,
-        method=row.method,
+        method=Method(row.method_type) if row.method_type is not None else None,
+        method_shown=row.method,
         needs_attention=row.needs_attention,
     )

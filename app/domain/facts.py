@@ -1,7 +1,7 @@
 """Facts: what happened to a payment, kept for ever and in the order we learnt it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 
@@ -27,6 +27,7 @@ class Event(StrEnum):
     DISPUTE_WON = "dispute_won"
     DISPUTE_LOST = "dispute_lost"
     EVIDENCE_DUE = "evidence_due"
+    CAPTURE_WINDOW = "capture_window"
     CAPTURE_DUE = "capture_due"
     STEP_DONE = "step_done"
     STEP_REFUSED = "step_refused"
@@ -110,9 +111,11 @@ class Fact:
         """Names the fact within its order: learning it twice leaves one."""
         if self.event in ATTEMPT_EVENTS:
             return f"{self.event}:{self.attempt}"
-        if self.event in (Event.CAPTURED, Event.DISPUTED):
-            # A capture may come in parts, and a bank's inquiry may turn into a dispute.
+        if self.event is Event.CAPTURED:
             return f"{self.event}:{self.reference}:{self.amount}"
+        if self.event is Event.DISPUTED:
+            # A bank's inquiry may turn into a dispute, and its deadline may move.
+            return f"{self.event}:{self.reference}:{self.amount}:{_time(self.evidence_due_by)}"
         if self.event is Event.FLAGGED:
             return f"{self.event}:{self.reason}"
         if self.event is Event.REFUND_PENDING:
@@ -133,3 +136,7 @@ ATTEMPT_EVENTS = frozenset(
         Event.DECLINED,
     }
 )
+
+
+def _time(moment: datetime | None) -> str:
+    return moment.astimezone(UTC).isoformat() if moment is not None else ""

@@ -54,3 +54,10 @@ class Offer:
     def flow(self) -> Flow:
         """What the shopper goes through."""
         return FLOW[self.method]
+
+
+def are_alike(one: str, other: str) -> bool:
+    """Whether both name the same way to pay. What is called a credit card may turn out to be a
+    debit card."""
+    cards = {Method.CREDIT_CARD, Method.DEBIT_CARD}
+    return one == other or {one, other} <= cards

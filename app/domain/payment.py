@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from app.domain.facts import Decline, Event, Fact, NextAction, PaymentMethod
+from app.domain.methods import are_alike
 from app.domain.money import Money
 from app.domain.reversals import (
     Dispute,
@@ -65,6 +66,9 @@ BEFORE_MONEY = (
 )
 IN_FLIGHT = frozenset({State.INITIATED, State.UNKNOWN})
 MAY_TRY_AGAIN = frozenset({State.FAILED, State.DECLINED})
+# An attempt may follow: the last one has ended, is not known yet, or waits for a shopper who may
+# have left the bank's page for another way to pay.
+OPEN_TO_ATTEMPTS = IN_FLIGHT | MAY_TRY_AGAIN | {State.REQUIRES_ACTION}
 CLOSED = frozenset({State.EXPIRED, State.VOIDED, State.REFUNDED, State.CHARGED_BACK})
 AFTER_CAPTURE = (
     State.CAPTURED,
@@ -202,13 +206,18 @@ class Payment:
         named = [attempt.transaction_id for attempt in newest_first if attempt.transaction_id]
         return next(iter([*named, *sorted(self.transaction_ids)]), None)
 
-    @property
-    def next_attempt_number(self) -> int:
-        """The number the next request to pay gets: a new one only after the last one has ended."""
+    def attempt_number(self, method: str) -> int:
+        """The number that a request to pay by `method` gets: a new one after the last attempt has
+        ended, or where the shopper left it for another method."""
         last = self.attempt
         if last is None:
             return 1
-        return last.number + 1 if self.state in MAY_TRY_AGAIN else last.number
+        left = (
+            self.state is State.REQUIRES_ACTION
+            and last.method is not None
+            and not are_alike(last.method.type, method)
+        )
+        return last.number + 1 if left or self.state in MAY_TRY_AGAIN else last.number
 
 
 @dataclass(frozen=True)
@@ -292,6 +301,7 @@ def _table() -> dict[tuple[State, Event], Move]:
         e.FULFILLED,
         e.FLAGGED,
         e.EVIDENCE_DUE,
+        e.CAPTURE_WINDOW,
         e.CAPTURE_DUE,
     ):
         unchanged(event, *State)

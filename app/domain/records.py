@@ -58,7 +58,8 @@ class Summary:
     captured: int
     refunded: int
     disputed: int
-    method: str | None
+    method: Method | None
+    method_shown: str | None
     needs_attention: bool
 
 

@@ -1,5 +1,7 @@
 """A fact as a sentence."""
 
+from datetime import datetime
+
 from app.domain.facts import Event, Fact
 from app.domain.money import Money
 
@@ -53,10 +55,10 @@ def describe(fact: Fact, amount: Money) -> str:
             return f"the dispute over {sum_} was lost"
         case Event.EVIDENCE_DUE:
             return f"evidence for dispute {fact.reference} is due soon: answer it at the gateway"
+        case Event.CAPTURE_WINDOW:
+            return f"the money is held until {_time(fact.capture_before)}"
         case Event.CAPTURE_DUE:
-            end = fact.capture_before
-            until = f" at {end:%Y-%m-%d %H:%M} UTC" if end is not None else " soon"
-            return f"the hold ends{until}: capture or cancel"
+            return f"the hold ends at {_time(fact.capture_before)}: capture or cancel"
         case Event.STEP_DONE:
             return f"{step}: {fact.reference or 'done'}"
         case Event.STEP_REFUSED:
@@ -69,3 +71,7 @@ def describe(fact: Fact, amount: Money) -> str:
             return "order fulfilled"
         case Event.FLAGGED:
             return f"needs attention: {fact.reason}"
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment is not None else "a time that is not known"

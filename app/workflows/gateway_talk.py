@@ -22,7 +22,7 @@ from app.domain.gateway import GatewayEvent, GatewayPayment, Status
 from app.domain.learn import learn, learn_event
 from app.domain.money import Money
 from app.domain.order import Capture
-from app.domain.payment import CLOSED, MAY_TRY_AGAIN, OrderState, State
+from app.domain.payment import CLOSED, OPEN_TO_ATTEMPTS, OrderState, State
 from app.domain.reversals import RefundState, refund_name
 from app.temporal import policies
 from app.workflows.known import Known
@@ -52,7 +52,7 @@ class GatewayTalk:
 
     async def attempt(self, attempt: AttemptInput) -> None:
         """Ask to hold the money, unless the attempt before has brought it."""
-        if self._known.payment.attempts and self._known.payment.state not in MAY_TRY_AGAIN:
+        if self._known.payment.attempts and self._known.payment.state not in OPEN_TO_ATTEMPTS:
             return
         self._known.looks_without_news = 0
         self._known.learn(
@@ -137,7 +137,8 @@ class GatewayTalk:
         )
         if seen.status in _MONEY and not known.confirmed:
             facts.append(Fact(Event.CONFIRMED, workflow.now(), Source.CALLBACK))
-        if not self._known.is_news(facts):
+        facts = [fact for fact in facts if self._known.is_news([fact])]
+        if not facts:
             return
         if over:
             await self._release(seen.transaction_id)

@@ -15,7 +15,15 @@ with workflow.unsafe.imports_passed_through():
     from app.domain.fulfilment import Phase, StepPlan
     from app.domain.gateway import GatewayEvent
     from app.domain.order import Capture
-    from app.domain.payment import BEFORE_MONEY, CLOSED, IN_FLIGHT, MAY_TRY_AGAIN, Payment, State
+    from app.domain.payment import (
+        BEFORE_MONEY,
+        CLOSED,
+        IN_FLIGHT,
+        MAY_TRY_AGAIN,
+        OPEN_TO_ATTEMPTS,
+        Payment,
+        State,
+    )
     from app.temporal import policies
     from app.workflows.gateway_talk import GatewayTalk
     from app.workflows.known import Known
@@ -243,6 +251,8 @@ class PaymentWorkflow:
     async def _capture_wanted(self) -> None:
         """Wait until the storefront wants the money, or the hold is gone."""
         held_since = workflow.now()
+        if not self._wait_is_over() and self._payment.capture_before is None:
+            await self._learn_when_the_hold_ends()
         while not self._wait_is_over():
             if self._inbox:
                 await self._take_in_next()
@@ -261,6 +271,12 @@ class PaymentWorkflow:
                 else:
                     self._known.looks_without_news += 1
                     await self._gateway.look_up()
+
+    async def _learn_when_the_hold_ends(self) -> None:
+        """A callback tells of the hold, but not of its end."""
+        await self._gateway.look_up()
+        if (end := self._payment.capture_before) is not None:
+            await self._known.tell(Event.CAPTURE_WINDOW, capture_before=end)
 
     def _wait_is_over(self) -> bool:
         return (
@@ -347,10 +363,10 @@ class PaymentWorkflow:
         return self._known.payment
 
     def _answered(self, attempt: int) -> bool:
-        if self._payment.state not in IN_FLIGHT | MAY_TRY_AGAIN:
-            return True
         known = self._payment.attempts.get(attempt)
-        return known is not None and known.state not in IN_FLIGHT
+        if known is None:
+            return self._payment.state not in OPEN_TO_ATTEMPTS
+        return known.state not in IN_FLIGHT or self._payment.state not in IN_FLIGHT
 
     def _awaited(self) -> str:
         """What the payment waits for, for the operator."""

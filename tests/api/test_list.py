@@ -72,7 +72,7 @@ async def test_a_line_tells_what_the_payment_tells(running: Running) -> None:
         assert row[same] == order[same]
     for same in ("authorized", "captured", "refunded", "disputed", "links"):
         assert row[same] == order[same]
-    assert row["payment_method"] == "visa ending 4242"
+    assert (row["payment_method"], row["paid_with"]) == ("credit_card", "visa ending 4242")
     assert row["needs_attention"] is False
     created, initiated = row["created_at"], order["timeline"][0]["at"]
     late = datetime.fromisoformat(created) - datetime.fromisoformat(initiated)

@@ -347,6 +347,20 @@ async def test_a_page_that_the_shopper_turns_down_leaves_room_for_a_card(running
     await running.charged_once(body["order_id"])
 
 
+async def test_a_shopper_who_leaves_the_page_pays_by_card_and_the_page_is_void(
+    running: Running,
+) -> None:
+    body = order("ideal", return_url=RETURN_URL)
+    left = await paid(running, body)
+    assert (await paid(running, body))["next_action"] == left["next_action"]
+    by_card = {**by_token(body["order_id"]), "amount": "49.99", "currency": "eur"}
+    assert (await paid(running, by_card))["status"] == "authorized"
+    late = await running.sandbox.post(left["next_action"]["url"], data={"outcome": "approve"})
+    assert late.status_code == 410
+    await running.until(body["order_id"])
+    await running.charged_once(body["order_id"])
+
+
 async def test_paypal_can_be_held_until_the_storefront_asks(running: Running) -> None:
     body = order("paypal", return_url=RETURN_URL, capture="manual")
     await approved(running, await paid(running, body))

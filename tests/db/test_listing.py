@@ -82,7 +82,8 @@ async def test_a_line_tells_what_the_payment_tells(shop: PostgresRecords) -> Non
         captured=4999,
         refunded=999,
         disputed=4000,
-        method="visa ending 4242",
+        method=Method.CREDIT_CARD,
+        method_shown="visa ending 4242",
         needs_attention=True,
     )
     assert line.place.created_at.utcoffset() == timedelta(0)

@@ -30,9 +30,9 @@ def test_a_payment_that_goes_well_ends_paid_and_fulfilled() -> None:
 def test_a_decline_leaves_the_order_open_for_a_second_attempt() -> None:
     declined = _told(fact(Event.ATTEMPTED, 1), fact(Event.DECLINED, 1, reference="pi_1"))
     assert (declined.state, declined.order_state) == (State.DECLINED, OrderState.OPEN)
-    assert declined.next_attempt_number == 2
+    assert declined.attempt_number("credit_card") == 2
     again = apply(declined, fact(Event.ATTEMPTED, 2))
-    assert (again.state, again.next_attempt_number) == (State.INITIATED, 2)
+    assert (again.state, again.attempt_number("credit_card")) == (State.INITIATED, 2)
     assert apply(again, fact(Event.AUTHORIZED, 2, AMOUNT, "pi_1")).state is State.AUTHORIZED
 
 
@@ -60,7 +60,7 @@ def test_money_from_an_old_attempt_is_money_all_the_same() -> None:
 )
 def test_the_attempt_number_grows_only_after_the_last_attempt_has_ended(event: Event) -> None:
     told = _told(fact(Event.ATTEMPTED, 4), fact(event, 4, AMOUNT, "id_1"))
-    assert told.next_attempt_number == 4
+    assert told.attempt_number("credit_card") == 4
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,21 @@ def test_the_attempt_number_grows_only_after_the_last_attempt_has_ended(event: E
 )
 def test_an_ended_attempt_makes_way_for_the_next(event: Event, ended: State) -> None:
     told = _told(fact(Event.ATTEMPTED, 4), fact(event, 4))
-    assert (told.state, told.next_attempt_number) == (ended, 5)
+    assert (told.state, told.attempt_number("credit_card")) == (ended, 5)
+
+
+def test_a_shopper_who_left_the_banks_page_may_pay_another_way() -> None:
+    ideal = Fact(Event.ATTEMPTED, NOON, Source.API, attempt=1, method=PaymentMethod("ideal"))
+    left = _told(ideal, fact(Event.ACTION_REQUIRED, 1, reference="pi_1"))
+    assert left.attempt_number("ideal") == 1
+    assert left.attempt_number("credit_card") == 2
+    debit = Fact(Event.ATTEMPTED, NOON, Source.API, attempt=2, method=PaymentMethod("debit_card"))
+    challenged = fold(left, [debit, fact(Event.ACTION_REQUIRED, 2, reference="pi_1")])
+    assert challenged.attempt_number("credit_card") == 2
 
 
 def test_the_first_attempt_has_number_one() -> None:
-    assert payment().next_attempt_number == 1
+    assert payment().attempt_number("credit_card") == 1
     assert payment().attempt is None
 
 

@@ -70,6 +70,10 @@ SENTENCES = [
         "evidence for dispute dp_1 is due soon: answer it at the gateway",
     ),
     (
+        replace(fact(Event.CAPTURE_WINDOW), capture_before=NOON),
+        "the money is held until 2026-11-22 12:00 UTC",
+    ),
+    (
         replace(fact(Event.CAPTURE_DUE), capture_before=NOON),
         "the hold ends at 2026-11-22 12:00 UTC: capture or cancel",
     ),

@@ -12,6 +12,7 @@ from app.domain.order import Capture, Order
 from app.domain.payment import OrderState, State
 from app.workflows.messages import CancelInput, CaptureInput
 from app.workflows.payment import PaymentWorkflow
+from tests.sandbox.program import until
 from tests.workflows.shop import AMOUNT, EXPIRY, HELD, NOTHING, RELEASED, Placed, Shop
 from tests.workflows.stand_ins import Meanwhile
 
@@ -57,6 +58,26 @@ async def test_the_storefront_is_warned_a_day_before_the_hold_ends(shop: Shop) -
     assert await placed.charged() == HELD
     await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput())
     assert not (await placed.result()).attention
+
+
+async def test_the_end_of_a_hold_is_known_although_only_a_callback_told_of_the_hold(
+    shop: Shop,
+) -> None:
+    placed = await shop.order(capture=Capture.MANUAL)
+    challenged = await placed.pay("pm_card_authenticationRequired")
+    assert challenged.attempt is not None
+    assert challenged.attempt.next_action is not None
+    page = challenged.attempt.next_action.url
+    assert page is not None
+    await shop.sandbox.http.post(page, data={"outcome": "approve"})
+    await placed.call_back()
+
+    async def known() -> bool:
+        return (await placed.payment()).capture_before is not None
+
+    await until(known)
+    await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput())
+    assert (await placed.result()).captured == 4999
 
 
 async def test_a_hold_that_ended_is_the_end_of_the_order(shop: Shop) -> None:

@@ -12,6 +12,8 @@ from app.db.tables import ReservationRow
 from app.domain.facts import Event, Source
 from app.domain.fulfilment import Phase, StepPlan
 from app.domain.gateway import GatewayEvent
+from app.domain.methods import Method
+from app.domain.money import Money
 from app.domain.order import Capture
 from app.domain.payment import OrderState, Payment, State
 from app.fulfilment.reserve_stock import set_stock
@@ -99,6 +101,20 @@ async def test_a_shopper_who_approves_at_the_banks_page_pays(shop: Shop) -> None
     assert "authenticate" in await placed.details()
     assert await placed.charged() == NOTHING
     await shop.sandbox.http.post(action.url, data={"outcome": "approve"})
+    await placed.call_back()
+    await _fulfilled(placed)
+
+
+async def test_a_shopper_who_leaves_the_banks_page_pays_another_way_once(shop: Shop) -> None:
+    placed = await shop.order(amount=Money(4999, "eur"))
+    left = await placed.pay("", method=Method.IDEAL)
+    assert left.attempt is not None
+    assert left.attempt.next_action is not None
+    page = left.attempt.next_action.url
+    assert page is not None
+    await placed.pay("pm_card_visa", attempt=2)
+    late = await shop.sandbox.http.post(page, data={"outcome": "approve"})
+    assert late.status_code == 410
     await placed.call_back()
     await _fulfilled(placed)
 
