@@ -4,6 +4,7 @@ from collections import deque
 from datetime import datetime, timedelta
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from app.activities.disputes import DisputeActivities, LookUpDisputeInput
@@ -73,12 +74,15 @@ class DisputeWorkflow:
         await self._learn(facts)
 
     async def _look_up(self) -> None:
-        learnt = await workflow.execute_activity_method(
-            DisputeActivities.look_up_dispute,
-            LookUpDisputeInput(self._ask.order_id, self._ask.dispute_id),
-            summary="No news: ask the gateway how the dispute stands",
-            **policies.LOOK_UP,
-        )
+        try:
+            learnt = await workflow.execute_activity_method(
+                DisputeActivities.look_up_dispute,
+                LookUpDisputeInput(self._ask.order_id, self._ask.dispute_id),
+                summary="No news: ask the gateway how the dispute stands",
+                **policies.LOOK_UP,
+            )
+        except ActivityError:  # it refuses to tell: it may report yet
+            return
         await self._learn(learnt.facts)
 
     async def _learn(self, facts: list[Fact]) -> None:

@@ -308,12 +308,17 @@ class GatewayTalk:
         while self._is_pending(name):
             await asyncio.sleep(pause.total_seconds())
             pause = min(pause * 2, LONGEST_REFUND_PAUSE)
-            learnt = await workflow.execute_activity_method(
-                RefundActivities.look_up_refund,
-                LookUpRefundInput(self._order.order_id, self._transaction_id(), name),
-                summary=f"Ask what became of refund {name}",
-                **policies.LOOK_UP,
-            )
+            try:
+                learnt = await workflow.execute_activity_method(
+                    RefundActivities.look_up_refund,
+                    LookUpRefundInput(self._order.order_id, self._transaction_id(), name),
+                    summary=f"Ask what became of refund {name}",
+                    **policies.LOOK_UP,
+                )
+            except ActivityError as error:
+                reason = f"the gateway tells nothing of refund {name}: {error.cause}"
+                await self._known.tell(Event.FLAGGED, reason=reason)
+                return
             self._known.learn(learnt.facts)
 
     def _is_pending(self, name: str) -> bool:

@@ -102,17 +102,24 @@ class RefundWorkflow:
                 )
             except TimeoutError:
                 pause = min(pause * 2, LONGEST_PAUSE)
-                learnt = await workflow.execute_activity_method(
-                    RefundActivities.look_up_refund,
-                    LookUpRefundInput(self._ask.order_id, self._ask.transaction_id, self._ask.name),
-                    summary="No news: ask the gateway what became of the refund",
-                    **policies.LOOK_UP,
-                )
-                await self._learn(learnt.facts)
+                await self._look_up()
         if self._events:
             facts = learn_event(self._events.popleft(), at=workflow.now(), attempt=0)
             await record(self._ask.order_id, facts)
             await self._learn(facts)
+
+    async def _look_up(self) -> None:
+        try:
+            learnt = await workflow.execute_activity_method(
+                RefundActivities.look_up_refund,
+                LookUpRefundInput(self._ask.order_id, self._ask.transaction_id, self._ask.name),
+                summary="No news: ask the gateway what became of the refund",
+                **policies.LOOK_UP,
+            )
+        except ActivityError:  # it refuses to tell: somebody should look, and it may report yet
+            workflow.upsert_search_attributes([names.NEEDS_ATTENTION.value_set(True)])
+        else:
+            await self._learn(learnt.facts)
 
     async def _learn(self, facts: list[Fact]) -> None:
         """Facts that are in the records already."""
