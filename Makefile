@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ONCE ?=
 
-.PHONY: run test traffic check lock picture clean help
+.PHONY: run test traffic check lock picture guide clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -42,6 +42,9 @@ lock: $(READY)  ## pin every dependency again, with hashes
 
 picture: $(READY)  ## draw the states in docs/payment.md again
 	$(BIN)/python -m tests.picture --write
+
+guide: $(READY)  ## run the requests in docs/api.md and the README, and write down their answers
+	$(BIN)/python -m tests.walk.guide --write
 
 clean:  ## remove the environment and the embedded stack's data
 	rm -rf $(VENV) .tillflow
