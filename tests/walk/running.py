@@ -22,14 +22,23 @@ from standardwebhooks import Webhook
 from temporalio.client import Client
 
 from app.embedded.credentials import DEVELOPMENT_API_KEY, Credentials
-from app.embedded.ports import Ports
+from app.embedded.ports import HOST, Ports, free_port
+from app.embedded.services import ApiPart
 from app.embedded.stack import Stack
 from tests.walk.cards import canary
 
 Json = dict[str, Any]
 CALLBACK = "/api/payment/callback"
 INITIATE = "/api/payment/initiate"
+RETURN_URL = "https://shop.example.com/back"
+MANDATE = {"ip_address": "203.0.113.7", "user_agent": "Browser/1.0"}
 PATIENCE = 90.0
+
+
+class AnotherApi(ApiPart):
+    """One more API on the same stack."""
+
+    name = "another api"
 
 
 class Running:
@@ -57,6 +66,22 @@ class Running:
             timeout=40,
             event_hooks={"response": [note]},
         )
+
+    @asynccontextmanager
+    async def another_api(self, **settings: str) -> AsyncIterator[httpx.AsyncClient]:
+        """A client of one more API on the same stack, with other settings."""
+        port = free_port()
+        part = AnotherApi(
+            f"http://{HOST}:{port}",
+            port,
+            {**self.stack.api.environment(), "API_PORT": str(port), **settings},
+        )
+        await self.stack.supervisor.start(part)
+        try:
+            async with self.storefront(part.url) as client:
+                yield client
+        finally:
+            await self.kill(part.name)
 
     async def close(self) -> None:
         await self.shop.aclose()
@@ -86,6 +111,27 @@ class Running:
 
     async def initiate(self, body: Json, **more: Any) -> httpx.Response:
         return await self.shop.post(INITIATE, json=body, **more)
+
+    async def taken_on(self, body: Json, shop: httpx.AsyncClient | None = None) -> Json:
+        """What a request to pay is told that is not turned down."""
+        answer = await (shop or self.shop).post(INITIATE, json=body)
+        assert answer.status_code == 200, answer.text
+        told: Json = answer.json()
+        return told
+
+    async def paid(self, name: str, method: str = "pm_card_visa", **more: Any) -> str:
+        """An order of 49.99 that is paid and fulfilled."""
+        order_id = new_order(name)
+        await self.taken_on(by_token(order_id, method, **more))
+        await self.until(order_id)
+        return order_id
+
+    async def ask(
+        self, order_id: str, what: str, key: str | None = None, **body: Any
+    ) -> httpx.Response:
+        """Ask for a capture, to cancel, or for refunds."""
+        headers = {"Idempotency-Key": key} if key is not None else {}
+        return await self.shop.post(f"/api/payment/{order_id}/{what}", json=body, headers=headers)
 
     async def read(self, order_id: str) -> Json:
         """The order as the API tells it; waits while something it needs is on its way back."""
@@ -117,7 +163,39 @@ class Running:
             raise AssertionError(f"{order_id} is not {wanted}: {order}") from None
         return order
 
+    async def worrying(self, order_id: str) -> Json:
+        """Wait until the order needs somebody's attention."""
+        order: Json = {}
+
+        async def told() -> bool:
+            nonlocal order
+            order = await self.read(order_id)
+            return bool(order["needs_attention"])
+
+        await eventually(told)
+        return order
+
     # The gateway's side.
+
+    async def shopper_answers(self, told: Json, outcome: str = "approve") -> httpx.Response:
+        """The shopper presses a button on the page that they are sent to."""
+        assert told["status"] == "requires_action"
+        page = told["next_action"]["url"]
+        return await self.sandbox.post(page, data={"outcome": outcome})
+
+    async def at_the_gateway(self, method: str, path: str, **form: Any) -> Json:
+        """What somebody does in the gateway's dashboard, or another program with its key."""
+        key = self.credentials.stripe_api_key
+        answer = await self.sandbox.request(
+            method,
+            path,
+            data=form if method == "POST" else None,
+            params=form if method == "GET" else None,
+            headers={"Authorization": f"Bearer {key}"},
+        )
+        assert answer.status_code == 200, answer.text
+        said: Json = answer.json()
+        return said
 
     async def control(self, what: str, **order: Any) -> Json:
         answer = await self.sandbox.post(f"/control/{what}", json=order)
@@ -147,6 +225,11 @@ class Running:
         answer = await self.sandbox.get("/control/ledger", params={"order_id": order_id})
         said: Json = answer.json()
         return said
+
+    async def money(self, order_id: str, currency: str = "usd") -> Json:
+        """What the gateway did with the order's money altogether, in minor units."""
+        sums: Json = (await self.ledger(order_id))["totals"][currency]
+        return sums
 
     async def charged_once(self, order_id: str, amount: int = 4999) -> None:
         """One payment at the gateway, held once, taken once, nothing given back."""
@@ -231,8 +314,29 @@ class Running:
             order_id,
         )
 
+    async def shipped(self, order_id: str) -> bool:
+        """Whether the warehouse is to send it."""
+        sent = "SELECT 1 FROM shipments WHERE order_id = %s AND canceled_at IS NULL"
+        return await self.query(sent, order_id) != []
+
+    async def on_the_shelf(self) -> int:
+        """How many of the sample article can be sold."""
+        [(left,)] = await self.query("SELECT available FROM stock WHERE sku = 'sample-mug'")
+        assert isinstance(left, int)
+        return left
+
     async def temporal(self) -> Client:
         return await Client.connect(self.stack.temporal.address)
+
+    async def at_rest(self, order_id: str) -> None:
+        """Wait until the payment's workflow has nothing left to do but to wait."""
+        workflow = (await self.temporal()).get_workflow_handle(f"payment-{order_id}")
+
+        async def rests() -> bool:
+            told = (await workflow.describe()).raw_description
+            return not told.pending_activities and not told.HasField("pending_workflow_task")
+
+        await eventually(rests)
 
     def mails(self, order_id: str) -> list[str]:
         """The mails about the order, whole."""
