@@ -46,6 +46,9 @@ def api() -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        # Longer than a client's or a load balancer's pool keeps a connection, so that it is not
+        # closed under a request that is just being sent.
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=25,
     )
 

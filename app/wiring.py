@@ -61,6 +61,7 @@ def activities(
         payment.void_payment,
         payment.release_payment,
         payment.record_facts,
+        refunds.note_refund,
         refunds.make_refund,
         refunds.look_up_refund,
         DisputeActivities(gateway, records).look_up_dispute,

@@ -14,10 +14,11 @@ from app.domain.records import Records
 
 @dataclass(frozen=True)
 class LookUpDisputeInput:
-    """Which dispute to ask for, by the gateway's id."""
+    """Which dispute to ask for, by the gateway's id. `currency` is the order's."""
 
     order_id: str
     dispute_id: str
+    currency: str
 
 
 class DisputeActivities:
@@ -32,5 +33,5 @@ class DisputeActivities:
         """Ask the gateway how the dispute stands: it is the truth."""
         async with reported():
             seen = await self._gateway.look_up_dispute(ask.dispute_id)
-            fact = learn_dispute(seen, source=Source.LOOK_UP, at=now())
+            fact = learn_dispute(seen, source=Source.LOOK_UP, at=now(), currency=ask.currency)
             return await keep(self._records, ask.order_id, [fact])

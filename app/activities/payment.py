@@ -8,7 +8,7 @@ from temporalio import activity
 from app.activities.failures import reported
 from app.activities.learnt import Learnt, keep, now
 from app.activities.refunds import refund_key
-from app.domain.facts import Decline, Event, Fact, PaymentMethod, Source
+from app.domain.facts import Decline, Event, Fact, NextAction, PaymentMethod, Source
 from app.domain.gateway import (
     AuthorizeRequest,
     Gateway,
@@ -21,6 +21,7 @@ from app.domain.gateway import (
 from app.domain.learn import learn, learn_refund
 from app.domain.methods import Method
 from app.domain.money import Money
+from app.domain.payment import Payment, State
 from app.domain.records import Records
 from app.domain.reversals import refund_name
 
@@ -50,13 +51,15 @@ class AuthorizeInput:
 @dataclass(frozen=True)
 class LookUpInput:
     """`since` is when the order's first attempt may have reached the gateway. `old_declines` are
-    answers to earlier tries: where the gateway shows one of them, it tells nothing of this try."""
+    answers to earlier tries, and `old_actions` what they asked for: where the gateway shows one of
+    them, it tells nothing of this try."""
 
     order_id: str
     attempt: int
     since: datetime
     transaction_id: str | None = None
     old_declines: list[Decline] = field(default_factory=list)
+    old_actions: list[NextAction] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,8 @@ class PaymentActivities:
             seen = await self._gateway.look_up(ask.order_id, ask.transaction_id, ask.since)
             if seen is None or seen.decline in ask.old_declines:
                 return Learnt([])
+            if seen.next_action in ask.old_actions:
+                return Learnt([])
             facts = learn(seen, source=Source.LOOK_UP, at=now(), attempt=ask.attempt)
             return await self._keep(ask.order_id, facts, seen)
 
@@ -230,9 +235,11 @@ class PaymentActivities:
             return Learnt([], seen)
         payment = await self._records.find_payment(ask.order_id)
         ours = payment is not None and payment.transaction_id in (None, seen.transaction_id)
-        gone = payment.captured - payment.refundable if payment is not None and ours else 0
+        gone = payment.captured - payment.left if payment is not None and ours else 0
         key = f"{ask.order_id}:release:{seen.transaction_id}"
         if not seen.captured:
+            if seen.status is Status.VOIDED and ours and _is_voided(payment):
+                return Learnt([], seen)  # as we know
             before = seen
             if seen.status is not Status.VOIDED:  # else an earlier try voided it, unrecorded
                 seen = await self._gateway.void(seen.transaction_id, key=key)
@@ -272,3 +279,7 @@ class PaymentActivities:
         self, order_id: str, facts: list[Fact], seen: GatewayPayment | None = None
     ) -> Learnt:
         return await keep(self._records, order_id, facts, seen)
+
+
+def _is_voided(payment: Payment | None) -> bool:
+    return payment is not None and payment.state is State.VOIDED

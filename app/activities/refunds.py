@@ -46,19 +46,23 @@ class RefundActivities:
         self._records = records
 
     @activity.defn
-    async def make_refund(self, ask: MakeRefundInput) -> Learnt:
-        """Note the refund, then ask the gateway for it. Its money counts as gone from the note on,
-        so that two refunds at once cannot give back more than was captured. The gateway's refusal
-        is an answer: a refund that failed."""
+    async def note_refund(self, ask: MakeRefundInput) -> Learnt:
+        """Note that the refund is wanted. Its money counts as gone from now on, so that two refunds
+        at once cannot give back more than was captured. Refused where there is not so much."""
         async with reported():
-            noted = await self._records.open_refund(
-                ask.order_id, ask.name, ask.amount.minor, ask.reason
-            )
+            return Learnt([await self._noted(ask)])
+
+    @activity.defn
+    async def make_refund(self, ask: MakeRefundInput) -> Learnt:
+        """Ask the gateway for a refund that is noted. Its refusal is an answer: a refund that
+        failed."""
+        async with reported():
+            amount = ask.amount.of((await self._noted(ask)).amount or 0)
             try:
                 seen = await self._gateway.refund(
                     ask.order_id,
                     ask.transaction_id,
-                    ask.amount,
+                    amount,
                     ask.name,
                     refund_key(ask.order_id, ask.name),
                 )
@@ -67,14 +71,13 @@ class RefundActivities:
                     Event.REFUND_FAILED,
                     now(),
                     Source.GATEWAY,
-                    amount=ask.amount.minor,
+                    amount=amount.minor,
                     refund=ask.name,
                     reason=f"{refusal.code}: {refusal.message}",
                 )
             else:
                 told = learn_refund(seen, source=Source.GATEWAY, at=now())
-            learnt = await keep(self._records, ask.order_id, [told])
-            return Learnt([noted, *learnt.facts])
+            return await keep(self._records, ask.order_id, [told])
 
     @activity.defn
     async def look_up_refund(self, ask: LookUpRefundInput) -> Learnt:
@@ -85,3 +88,6 @@ class RefundActivities:
                 return Learnt([])
             fact = learn_refund(seen, source=Source.LOOK_UP, at=now())
             return await keep(self._records, ask.order_id, [fact])
+
+    async def _noted(self, ask: MakeRefundInput) -> Fact:
+        return await self._records.open_refund(ask.order_id, ask.name, ask.amount.minor, ask.reason)

@@ -13,7 +13,7 @@ from app.api.access import WithParts, require_key
 from app.api.card_numbers import holds_card_number
 from app.api.problems import Kind, ProblemError, documented
 from app.api.schemas import ORDER_ID, Received
-from app.domain.gateway import GatewayEvent, InvalidCallbackError
+from app.domain.gateway import GatewayEvent, GatewayPayment, InvalidCallbackError
 from app.domain.records import ForeignCallback
 from app.gateways.generic import GenericCallback
 from app.wiring import Parts
@@ -124,10 +124,11 @@ async def _is_ours(parts: Parts, order_id: str | None) -> bool:
 
 
 async def _with_order(parts: Parts, event: GatewayEvent) -> GatewayEvent:
-    """What is begun at the gateway itself names its own payment, and no order."""
-    if event.order_id is not None or event.transaction_id is None:
+    """What is begun at the gateway itself names its payment, and whatever somebody typed there."""
+    if event.payment is not None or event.transaction_id is None:
         return event
-    return replace(event, order_id=await parts.records.find_order_paid_by(event.transaction_id))
+    paid = await parts.records.find_order_paid_by(event.transaction_id)
+    return replace(event, order_id=paid or event.order_id)
 
 
 async def _keep_foreign(parts: Parts, event: GatewayEvent) -> None:
@@ -149,14 +150,21 @@ async def _keep_foreign(parts: Parts, event: GatewayEvent) -> None:
 
 
 def _fit_to_keep(event: GatewayEvent) -> GatewayEvent:
-    """Without names that somebody else gave and that may be anything, a card number too."""
+    """Without names that somebody else gave and that may be anything, a card number too; and with
+    nothing of how another program's shopper pays."""
     named = event.order_id or ""
     fit = ORDER_ID.fullmatch(named) is not None and not holds_card_number(named)
     return replace(
         event,
         order_id=named if fit else None,
-        payment=replace(event.payment, order_id=None) if event.payment is not None else None,
+        payment=_figures(event.payment) if event.payment is not None else None,
         refund=replace(event.refund, name=None) if event.refund is not None else None,
+    )
+
+
+def _figures(seen: GatewayPayment) -> GatewayPayment:
+    return GatewayPayment(
+        seen.transaction_id, None, seen.status, seen.amount, seen.authorized, seen.captured
     )
 
 

@@ -11,6 +11,7 @@ from app.api.schemas import CancelRequest, CaptureRequest, PaymentView
 from app.api.views import payment_view
 from app.domain.money import Money
 from app.domain.payment import OrderState, Payment, State
+from app.wiring import Parts
 from app.workflows.messages import CancelInput, CaptureInput
 
 router = APIRouter(
@@ -43,7 +44,7 @@ async def capture(
 ) -> PaymentView:
     """Once an order: the rest is released. Safe to repeat: a captured payment answers as it is."""
     payment = await find_payment(parts, order_id)
-    wanted = _wanted(body, payment)
+    wanted = _wanted(parts, body, payment)
     if payment.captured:
         return _captured(payment, wanted)
     if payment.state is not State.AUTHORIZED or payment.order_state is OrderState.CANCELED:
@@ -51,10 +52,12 @@ async def capture(
     held = payment.amount.of(payment.authorized)
     if wanted is not None and wanted.minor > held.minor:
         raise invalid(FieldError(location="amount", message=f"no more than {held} is held"))
-    answer = await Checkout(parts).capture(order_id, CaptureInput(wanted))
+    answer = await Checkout(parts).capture(order_id, CaptureInput(wanted or held))
     payment = await latest(parts, payment)
     if payment.captured:
         return _captured(payment, wanted)
+    if answer is Answer.REFUSED:
+        raise _being_captured()
     if payment.state is not State.AUTHORIZED or answer is not Answer.TAKEN_ON:
         raise _nothing_held(payment)
     response.status_code = 202
@@ -86,14 +89,12 @@ async def cancel(
     payment = await find_payment(parts, order_id)
     if payment.order_state is OrderState.CANCELED:
         return payment_view(payment)
-    if payment.captured:
-        raise _taken(payment)
     reason = body.reason if body is not None else None
     answer = await Checkout(parts).cancel(order_id, CancelInput(reason))
     payment = await latest(parts, payment)
     if payment.order_state is OrderState.CANCELED:
         return payment_view(payment)
-    if payment.captured or answer is Answer.REFUSED:
+    if answer is not Answer.TAKEN_ON and (payment.captured or answer is Answer.REFUSED):
         raise _taken(payment)
     if answer is Answer.ENDED:
         raise _nothing_to_cancel(payment)
@@ -101,21 +102,31 @@ async def cancel(
     return payment_view(payment)
 
 
-def _wanted(body: CaptureRequest | None, payment: Payment) -> Money | None:
+def _wanted(parts: Parts, body: CaptureRequest | None, payment: Payment) -> Money | None:
     if body is None or body.amount is None:
         return None
-    return Money.from_decimal(body.amount, payment.amount.currency)
+    amount = Money.from_decimal(body.amount, payment.amount.currency)
+    parts.gateway.check_part(amount)
+    return amount
 
 
 def _captured(payment: Payment, wanted: Money | None) -> PaymentView:
     taken = payment.amount.of(payment.captured)
-    if wanted not in (None, taken):
+    if taken != (wanted or payment.amount.of(payment.authorized)):
         raise ProblemError(
             Kind.NOT_CAPTURABLE,
             f"{taken} was captured, and an order is captured once. To give money back, refund it.",
             extra={"captured": f"{taken.to_decimal():f}", "links": _refunds(payment)},
         )
     return payment_view(payment)
+
+
+def _being_captured() -> ProblemError:
+    return ProblemError(
+        Kind.NOT_CAPTURABLE,
+        "Another amount is being captured, and an order is captured once. To give money back, "
+        "refund it.",
+    )
 
 
 def _nothing_held(payment: Payment) -> ProblemError:

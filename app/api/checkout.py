@@ -56,7 +56,7 @@ class Answer(Enum):
 
 
 class Checkout:
-    """The payment workflow, as the API sees it."""
+    """An order's workflows, as the API sees them."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -113,7 +113,7 @@ class Checkout:
             order_id,
             PaymentWorkflow.capture,
             ask,
-            names.CAPTURE_UPDATE_ID,
+            names.capture_update_id(ask.amount.minor),
             ("The capture was not taken on in time.", "The money may be taken all the same."),
         )
 

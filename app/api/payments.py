@@ -31,8 +31,10 @@ from app.domain.money import Money
 from app.domain.order import Order
 from app.domain.payment import (
     CLOSED,
+    GATEWAY_UNAVAILABLE,
     IN_FLIGHT,
     MAY_TRY_AGAIN,
+    NOT_CHARGED,
     OPEN_TO_ATTEMPTS,
     Attempt,
     OrderState,
@@ -106,12 +108,12 @@ async def initiate(
     # For a new order the token comes first: a card that the gateway cannot use leaves no order.
     token = await token_for(parts, body) if known is None else None
     order, payment = await parts.records.open_order(wanted)
-    _same_order(order, wanted)
+    _same_order(order, wanted, body)
     if payment.order_state is OrderState.CANCELED:
         raise _closed(payment)
     fingerprint = f"{key} {_fingerprint(body)}" if key is not None else None
     earlier = _attempt_with_key(payment, fingerprint)
-    if earlier is not None and earlier is not payment.attempt:
+    if earlier is not None and earlier is not payment.attempt and earlier.state in MAY_TRY_AGAIN:
         raise _not_paid(payment, earlier)
     if earlier is None or payment.state in IN_FLIGHT:
         payment = await _pay(parts, order, payment, body, fingerprint, token)
@@ -221,8 +223,11 @@ def _not_paid(payment: Payment, attempt: Attempt) -> ProblemError:
     message = decline.message if decline is not None else "The payment was declined."
     retryable = decline is None or decline.retryable
     kind = Kind.DECLINED if attempt.state is State.DECLINED else Kind.REFUSED
-    another = _answered_attempts(payment) < MAX_ATTEMPTS
+    waiting = payment.state in MAY_TRY_AGAIN
+    another = waiting and _answered_attempts(payment) < MAX_ATTEMPTS
     advice = "Another payment method may be tried." if another else "Take a new order_id."
+    if not waiting:
+        advice = f"Another attempt was made since: the payment is {payment.state}."
     return ProblemError(
         kind,
         f"{message} {advice}",
@@ -239,7 +244,7 @@ def _never_answered(attempt: Attempt) -> bool:
     """It failed for an outage of the gateway's, and is proven to have charged nothing."""
     decline = attempt.decline
     return attempt.state is State.FAILED and (
-        decline is None or decline.code in ("gateway_unavailable", "not_charged")
+        decline is None or decline.code in (GATEWAY_UNAVAILABLE, NOT_CHARGED)
     )
 
 
@@ -260,12 +265,18 @@ def _order(body: InitiateRequest, amount: Money) -> Order:
     )
 
 
-def _same_order(known: Order, wanted: Order) -> None:
+def _same_order(known: Order, wanted: Order, body: InitiateRequest) -> None:
     if known.amount != wanted.amount:
         raise ProblemError(
             Kind.ORDER_MISMATCH,
             f"Order {known.order_id} is for {known.amount}, not {wanted.amount}. "
             "Use a new order_id for another amount. Nothing was done.",
+        )
+    if "capture" in body.model_fields_set and known.capture is not wanted.capture:
+        raise ProblemError(
+            Kind.ORDER_MISMATCH,
+            f"Order {known.order_id} was started with capture {known.capture}. "
+            "Send the same, or use a new order_id. Nothing was done.",
         )
     if known.customer_id != wanted.customer_id:
         raise ProblemError(

@@ -17,6 +17,7 @@ from app.api.views import refund_view, refund_views, refundable
 from app.domain.money import Money
 from app.domain.payment import OrderState, Payment
 from app.domain.reversals import Refund, RefundState, refund_name
+from app.wiring import Parts
 from app.workflows.messages import RefundInput
 
 router = APIRouter(
@@ -81,7 +82,7 @@ async def refund(
     """Asked of the gateway at once; its banks may take days: `status` says how far it is."""
     body = body or RefundRequest()
     payment = await find_payment(parts, order_id)
-    wanted = _wanted(body, payment)
+    wanted = _wanted(parts, body, payment)
     name = refund_name(order_id, key)
     known = payment.refunds.get(name)
     if known is not None:
@@ -143,10 +144,12 @@ async def read_refund(
     return refund_view(payment, known)
 
 
-def _wanted(body: RefundRequest, payment: Payment) -> Money | None:
+def _wanted(parts: Parts, body: RefundRequest, payment: Payment) -> Money | None:
     if body.amount is None:
         return None
-    return Money.from_decimal(body.amount, payment.amount.currency)
+    amount = Money.from_decimal(body.amount, payment.amount.currency)
+    parts.gateway.check_part(amount)
+    return amount
 
 
 def _same_request(known: Refund, wanted: Money | None, body: RefundRequest) -> None:

@@ -35,6 +35,13 @@ _LONGEST_URL = 2000
 ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 IDEMPOTENCY_KEY = r"^[\x21-\x7e]{1,255}$"
 
+
+def _addressable(name: str) -> str:
+    if not name.strip("."):  # in an address, "." and ".." are somewhere else
+        raise ValueError("this is nothing but dots")
+    return name
+
+
 _Yours = Annotated[
     str,
     Field(
@@ -43,6 +50,7 @@ _Yours = Annotated[
         "for a card number.",
     ),
     AfterValidator(without_card_number),
+    AfterValidator(_addressable),
 ]
 OrderId = Annotated[_Yours, Field(examples=["order-12345"])]
 CustomerId = Annotated[_Yours, Field(examples=["customer-678"])]

@@ -57,15 +57,17 @@ async def require_open_door(parts: Parts, payment: Payment, token: Token) -> Non
 
 
 async def saved_tokens(parts: Parts, customer_id: str) -> list[Token]:
-    """What the gateway keeps for one of our customers. Nothing for one that it does not know, or no
-    longer."""
+    """What the gateway keeps for one of our customers, each card once. Nothing for one that it does
+    not know, or no longer."""
     customer = await parts.records.find_customer(customer_id)
     if customer is None:
         return []
     try:
-        return await _in_time(parts, parts.gateway.saved_methods(customer))
+        saved = await _in_time(parts, parts.gateway.saved_methods(customer))
     except RefusedError:
         return []
+    each = {token.method.fingerprint or token.id: token for token in reversed(saved)}
+    return list(reversed(each.values()))
 
 
 def _for_good(attempt: Attempt) -> bool:

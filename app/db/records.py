@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import func
@@ -25,7 +26,7 @@ from app.domain.facts import Event, Fact, Source
 from app.domain.gateway import GatewayEvent
 from app.domain.money import Money
 from app.domain.order import Capture, Mandate, Order
-from app.domain.payment import Payment, fold
+from app.domain.payment import Payment, apply, fold, is_repetition
 from app.domain.records import Filter, ForeignCallback, Place, RefundRefusedError, Summary
 
 _FACT = TypeAdapter(Fact)
@@ -155,23 +156,19 @@ class PostgresRecords:
             await inbox.delivered(session, event, outcome)
 
     async def _append(self, session: AsyncSession, order: Order, facts: Sequence[Fact]) -> Payment:
-        if facts:
-            await session.exec(
-                insert(PaymentEventRow)
-                .values(
-                    [
-                        {
-                            "order_id": order.order_id,
-                            "key": fact.key,
-                            "event": fact.event,
-                            "fact": _FACT.dump_python(fact, mode="json", exclude_none=True),
-                        }
-                        for fact in facts
-                    ]
-                )
-                .on_conflict_do_nothing()
-            )
-        payment = await _payment(session, order)
+        payment = Payment(order.order_id, order.amount)
+        keys = set()
+        for fact in await _facts(session, order.order_id):
+            keys.add(fact.key)
+            payment = apply(payment, fact)
+        new = []
+        for fact in facts:
+            if fact.key not in keys and not is_repetition(payment, fact):
+                keys.add(fact.key)
+                payment = apply(payment, fact)
+                new.append(fact)
+        if new:
+            await session.exec(insert(PaymentEventRow).values([_event_row(order, f) for f in new]))
         await self._project(session, payment)
         return payment
 
@@ -205,6 +202,15 @@ class PostgresRecords:
             .where(col(OrderRow.order_id) == payment.order_id)
             .values(state=payment.order_state)
         )
+
+
+def _event_row(order: Order, fact: Fact) -> dict[str, Any]:
+    return {
+        "order_id": order.order_id,
+        "key": fact.key,
+        "event": fact.event,
+        "fact": _FACT.dump_python(fact, mode="json", exclude_none=True),
+    }
 
 
 def _order(row: OrderRow) -> Order:

@@ -27,11 +27,11 @@ class Event(StrEnum):
     DISPUTE_WON = "dispute_won"
     DISPUTE_LOST = "dispute_lost"
     EVIDENCE_DUE = "evidence_due"
-    CAPTURE_WINDOW = "capture_window"
     CAPTURE_DUE = "capture_due"
     STEP_DONE = "step_done"
     STEP_REFUSED = "step_refused"
     STEP_UNDONE = "step_undone"
+    CANCEL_REQUESTED = "cancel_requested"
     CANCELED = "canceled"
     FULFILLED = "fulfilled"
     FLAGGED = "flagged"
@@ -111,6 +111,10 @@ class Fact:
         """Names the fact within its order: learning it twice leaves one."""
         if self.event in ATTEMPT_EVENTS:
             return f"{self.event}:{self.attempt}"
+        if self.event is Event.AUTHORIZED:
+            # A callback tells neither when the hold ends nor on what it is.
+            told = (self.reference, self.amount, _time(self.capture_before), self.method)
+            return ":".join(map(str, (self.event, *told)))
         if self.event is Event.CAPTURED:
             return f"{self.event}:{self.reference}:{self.amount}"
         if self.event is Event.DISPUTED:

@@ -172,6 +172,9 @@ class Gateway(Protocol):
     def check_amount(self, amount: Money) -> None:
         """Raise InvalidAmountError where the gateway could not charge `amount`."""
 
+    def check_part(self, amount: Money) -> None:
+        """The same for a part of a payment, to capture or to refund."""
+
     def offers(self, amount: Money) -> list[Offer]:
         """Ways to pay `amount`. Raises InvalidAmountError where it could not be charged at all."""
 

@@ -79,25 +79,31 @@ def learn_refund(seen: GatewayRefund, *, source: Source, at: datetime) -> Fact:
     )
 
 
-def learn_dispute(seen: GatewayDispute, *, source: Source, at: datetime) -> Fact:
-    """The fact in `seen`."""
+def learn_dispute(seen: GatewayDispute, *, source: Source, at: datetime, currency: str) -> Fact:
+    """The fact in `seen`. Over another currency than the order's it counts for no money: its amount
+    is told in words."""
+    ours = seen.amount.currency == currency
+    reason = seen.reason if ours else f"{seen.reason or 'no reason given'}, over {seen.amount}"
     return Fact(
         _DISPUTE_EVENT[seen.state],
         at,
         source,
-        amount=seen.amount.minor,
+        amount=seen.amount.minor if ours else 0,
         reference=seen.dispute_id,
-        reason=seen.reason,
+        reason=reason,
         evidence_due_by=seen.evidence_due_by,
     )
 
 
-def learn_event(event: GatewayEvent, *, at: datetime, attempt: int) -> list[Fact]:
-    """The facts in a callback. None in a hint."""
+def learn_event(event: GatewayEvent, *, at: datetime, attempt: int, currency: str) -> list[Fact]:
+    """The facts in a callback about an order in `currency`. None in a hint."""
+    if event.refund is not None and event.refund.amount.currency != currency:
+        reason = f"refund {event.refund.refund_id} is over {event.refund.amount}"
+        return [Fact(Event.FLAGGED, at, Source.CALLBACK, reason=reason)]
     if event.refund is not None:
         return [learn_refund(event.refund, source=Source.CALLBACK, at=at)]
     if event.dispute is not None:
-        return [learn_dispute(event.dispute, source=Source.CALLBACK, at=at)]
+        return [learn_dispute(event.dispute, source=Source.CALLBACK, at=at, currency=currency)]
     if event.payment is not None:
         return learn(event.payment, source=Source.CALLBACK, at=at, attempt=attempt)
     return []

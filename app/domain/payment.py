@@ -20,9 +20,11 @@ from app.domain.reversals import (
     DisputeState,
     Refund,
     RefundState,
+    is_made_good,
     note_dispute,
     note_refund,
 )
+from app.domain.totals import Totals, totals
 
 _Detail = TypeVar("_Detail", str, PaymentMethod, Decline, NextAction)
 
@@ -70,6 +72,10 @@ MAY_TRY_AGAIN = frozenset({State.FAILED, State.DECLINED})
 # have left the bank's page for another way to pay.
 OPEN_TO_ATTEMPTS = IN_FLIGHT | MAY_TRY_AGAIN | {State.REQUIRES_ACTION}
 CLOSED = frozenset({State.EXPIRED, State.VOIDED, State.REFUNDED, State.CHARGED_BACK})
+# Codes of attempts that we ended ourselves: proven to have charged nothing, and not the shopper's
+# fault.
+GATEWAY_UNAVAILABLE = "gateway_unavailable"
+NOT_CHARGED = "not_charged"
 AFTER_CAPTURE = (
     State.CAPTURED,
     State.PARTIALLY_REFUNDED,
@@ -121,47 +127,46 @@ class Payment:
             "pay_" + hashlib.sha256(f"tillflow payment {self.order_id}".encode()).hexdigest()[:24]
         )
 
-    # What is known of a later stage proves the earlier one: nothing goes back that was not taken,
-    # and nothing is taken that was not held.
-
     @property
     def authorized(self) -> int:
-        """Total that was held, whatever became of it."""
+        """Total that was held, whatever became of it: what was taken was held."""
         return max(self.seen_authorized, self.captured)
 
     @property
     def captured(self) -> int:
         """Total that was taken, whatever became of it."""
-        refunds = [refund.amount for refund in self.refunds.values()]
-        disputes = [dispute.amount for dispute in self.disputes.values()]
-        return max(self.seen_captured, self._gone, *refunds, *disputes)
+        return self._totals.captured
 
     @property
     def refunded(self) -> int:
         """Total given back."""
-        return self._refunds(RefundState.SUCCEEDED)
+        return self._totals.refunded
 
     @property
     def refunds_pending(self) -> int:
         """Total on its way back."""
-        return self._refunds(RefundState.PENDING)
+        return self._totals.refunds_pending
 
     @property
     def disputed(self) -> int:
         """Total that banks have taken back, for now or for good."""
-        return sum(d.amount for d in self.disputes.values() if d.holds_money)
+        return self._totals.disputed
+
+    @property
+    def left(self) -> int:
+        """What is still ours of what was taken."""
+        return self._totals.left
 
     @property
     def refundable(self) -> int:
-        """What can still be given back."""
-        return self.captured - self._gone
+        """What can still be given back: nothing while a bank has some of the money, or has won it.
+        Source: Stripe refuses to refund a charge that is disputed or lost."""
+        with_a_bank = any(d.amount and d.holds_money for d in self.disputes.values())
+        return 0 if with_a_bank else self.left
 
     @property
-    def _gone(self) -> int:
-        return self.refunded + self.refunds_pending + self.disputed
-
-    def _refunds(self, state: RefundState) -> int:
-        return sum(r.amount for r in self.refunds.values() if r.state is state)
+    def _totals(self) -> Totals:
+        return totals(self.seen_captured, self.refunds.values(), self.disputes.values())
 
     @property
     def under_dispute(self) -> bool:
@@ -176,14 +181,17 @@ class Payment:
     def _worries(self) -> Iterable[str]:
         if self.authorized > self.amount.minor:
             yield "the gateway holds or took more than the order's amount"
-        if self.seen_captured and self._gone > self.seen_captured:
-            yield "more went back than was taken"
+        if self._totals.excess:
+            yield f"{self.amount.of(self._totals.excess)} more went back than was taken"
+        if self.order_state is OrderState.CANCELED and self.left:
+            yield f"canceled, and {self.amount.of(self.left)} of its money is still here"
         if len(self.transaction_ids) > 1:
             yield "more than one gateway payment for this order"
         if self.capture_due and self.state is State.AUTHORIZED:
             yield "the hold ends soon: capture or cancel"
         for refund in self.refunds.values():
-            if refund.state is RefundState.FAILED:
+            failed = refund.state is RefundState.FAILED
+            if failed and not is_made_good(refund, self.refunds.values()):
                 sum_, why = self.amount.of(refund.amount), refund.failure or "no reason given"
                 yield f"a refund of {sum_} failed: {why}"
         for dispute in self.disputes.values():
@@ -297,11 +305,11 @@ def _table() -> dict[tuple[State, Event], Move]:
         e.STEP_DONE,
         e.STEP_REFUSED,
         e.STEP_UNDONE,
+        e.CANCEL_REQUESTED,
         e.CANCELED,
         e.FULFILLED,
         e.FLAGGED,
         e.EVIDENCE_DUE,
-        e.CAPTURE_WINDOW,
         e.CAPTURE_DUE,
     ):
         unchanged(event, *State)
@@ -330,6 +338,12 @@ def apply(payment: Payment, fact: Fact) -> Payment:
     payment = _count(payment, fact)
     payment = _note_attempt(payment, fact)
     return _advance(payment, fact)
+
+
+def is_repetition(payment: Payment, fact: Fact) -> bool:
+    """Whether `fact` tells of an authorization that is known, and no more: each answer after it
+    does."""
+    return fact.event is Event.AUTHORIZED and apply(payment, fact) == payment
 
 
 def fold(payment: Payment, facts: Iterable[Fact]) -> Payment:

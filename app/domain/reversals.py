@@ -1,6 +1,7 @@
 """Money that goes back after it was captured: by refunds, and by disputes with a bank."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -75,6 +76,16 @@ _DISPUTE_RANK = list(DisputeState)
 def refund_name(order_id: str, key: str) -> str:
     """Our id of the refund that `key` asks for: the same however often it is asked."""
     return "ref_" + hashlib.sha256(f"tillflow refund {order_id} {key}".encode()).hexdigest()[:24]
+
+
+def is_made_good(failed: Refund, refunds: Iterable[Refund]) -> bool:
+    """Whether a later refund took the place of one that failed."""
+    return any(
+        other.holds_money
+        and other.requested_at > failed.requested_at
+        and other.amount >= failed.amount
+        for other in refunds
+    )
 
 
 def note_refund(known: dict[str, Refund], fact: Fact) -> dict[str, Refund]:

@@ -55,8 +55,6 @@ def describe(fact: Fact, amount: Money) -> str:
             return f"the dispute over {sum_} was lost"
         case Event.EVIDENCE_DUE:
             return f"evidence for dispute {fact.reference} is due soon: answer it at the gateway"
-        case Event.CAPTURE_WINDOW:
-            return f"the money is held until {_time(fact.capture_before)}"
         case Event.CAPTURE_DUE:
             return f"the hold ends at {_time(fact.capture_before)}: capture or cancel"
         case Event.STEP_DONE:
@@ -65,6 +63,8 @@ def describe(fact: Fact, amount: Money) -> str:
             return f"{step} was refused: {fact.reason}"
         case Event.STEP_UNDONE:
             return f"{step} was undone"
+        case Event.CANCEL_REQUESTED:
+            return "the storefront asked to cancel" + (f": {fact.reason}" if fact.reason else "")
         case Event.CANCELED:
             return f"order canceled: {fact.reason or 'no payment came'}"
         case Event.FULFILLED:

@@ -73,6 +73,9 @@ class StripeGateway:
     def check_amount(self, amount: Money) -> None:
         stripe_money.check(amount)
 
+    def check_part(self, amount: Money) -> None:
+        stripe_money.check_part(amount)
+
     def offers(self, amount: Money) -> list[Offer]:
         self.check_amount(amount)
         return stripe_methods.offers(amount, self._methods)

@@ -96,16 +96,22 @@ def from_stripe(amount: int, currency: str) -> Money:
 
 def check(money: Money) -> None:
     """Raise InvalidAmountError, fit for an API answer, where Stripe would refuse the amount."""
+    check_part(money)
     rule, amount = _rule(money.currency), to_stripe(money)
-    if amount == 0:
-        raise InvalidAmountError("the amount must be more than 0")
     if amount < rule.minimum:
         smallest = from_stripe(rule.minimum, money.currency)
         raise InvalidAmountError(f"the smallest charge is {smallest}; {money} was asked")
     if amount > _MAXIMUM:
         largest = from_stripe(_MAXIMUM - _MAXIMUM % rule.step, money.currency)
         raise InvalidAmountError(f"the largest charge is {largest}; {money} was asked")
-    if amount % rule.step:
+
+
+def check_part(money: Money) -> None:
+    """The same for a part of a payment, to capture or to refund: it may be as small as it likes."""
+    amount = to_stripe(money)
+    if amount == 0:
+        raise InvalidAmountError("the amount must be more than 0")
+    if amount % _rule(money.currency).step:
         raise InvalidAmountError(f"the last digit of an amount in {money.currency} must be 0")
 
 

@@ -3,6 +3,7 @@
 Sources: Stripe's API reference and its list of decline codes, version 2026-08-26.dahlia.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from app.gateways import stripe_money
 
 Object = Mapping[str, Any]
 
+_REFUND_NAME = re.compile(r"ref_[0-9a-f]{24}")
 _STATUS = {
     "requires_payment_method": Status.NOTHING,
     "requires_confirmation": Status.NOTHING,
@@ -105,7 +107,7 @@ def read_refund(refund: Object) -> GatewayRefund:
         transaction_id=refund["payment_intent"],
         amount=stripe_money.from_stripe(refund["amount"], refund["currency"]),
         state=state,
-        name=(refund.get("metadata") or {}).get("refund"),
+        name=_our_name((refund.get("metadata") or {}).get("refund")),
         failure=(refund.get("failure_reason") or refund["status"]) if failed else None,
     )
 
@@ -188,3 +190,8 @@ def _next_action(intent: Object) -> NextAction:
 
 def _time(seconds: int | None) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if seconds is not None else None
+
+
+def _our_name(name: Any) -> str | None:
+    """Anybody at the dashboard may type metadata: only what looks like a name of ours is one."""
+    return name if isinstance(name, str) and _REFUND_NAME.fullmatch(name) else None

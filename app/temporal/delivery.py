@@ -128,7 +128,7 @@ def _attributes(order_id: str, event: GatewayEvent) -> TypedSearchAttributes:
 def _is_news(payment: Payment, event: GatewayEvent) -> bool:
     """Whether the event tells something that the records do not. A hint tells nothing itself: it is
     news while money could still be missing from our figures."""
-    facts = learn_event(event, at=event.created_at, attempt=0)
+    facts = learn_event(event, at=event.created_at, attempt=0, currency=payment.amount.currency)
     if event.payment is None and event.transaction_id not in {None, *payment.transaction_ids}:
         return False  # of another payment, which the order had no use for
     if not facts and event.payment is None:

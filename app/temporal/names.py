@@ -34,7 +34,11 @@ def initiate_update_id(attempt: int) -> str:
     return f"initiate-{attempt}"
 
 
-# However often the storefront asks, there is one capture, one cancellation, one refund of a name.
-CAPTURE_UPDATE_ID = "capture"
+def capture_update_id(minor: int) -> str:
+    """One update for a capture of that amount. The workflow refuses a second amount."""
+    return f"capture-{minor}"
+
+
+# However often the storefront asks, there is one cancellation, and one refund of a name.
 CANCEL_UPDATE_ID = "cancel"
 REFUND_UPDATE_ID = "refund"

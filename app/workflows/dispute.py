@@ -69,7 +69,7 @@ class DisputeWorkflow:
         return self._dispute is None or self._dispute.state is DisputeState.OPEN
 
     async def _take_in(self, event: GatewayEvent) -> None:
-        facts = learn_event(event, at=workflow.now(), attempt=0)
+        facts = learn_event(event, at=workflow.now(), attempt=0, currency=self._ask.amount.currency)
         await record(self._ask.order_id, facts)
         await self._learn(facts)
 
@@ -77,7 +77,9 @@ class DisputeWorkflow:
         try:
             learnt = await workflow.execute_activity_method(
                 DisputeActivities.look_up_dispute,
-                LookUpDisputeInput(self._ask.order_id, self._ask.dispute_id),
+                LookUpDisputeInput(
+                    self._ask.order_id, self._ask.dispute_id, self._ask.amount.currency
+                ),
                 summary="No news: ask the gateway how the dispute stands",
                 **policies.LOOK_UP,
             )

@@ -16,14 +16,19 @@ from app.activities.payment import (
     PaymentActivities,
     ReleaseInput,
 )
-from app.activities.refunds import LookUpRefundInput, MakeRefundInput, RefundActivities
-from app.domain.facts import Decline, Event, Fact, Source
+from app.domain.facts import Decline, Event, Fact, NextAction, Source
 from app.domain.gateway import GatewayEvent, GatewayPayment, Status
 from app.domain.learn import learn, learn_event
 from app.domain.money import Money
 from app.domain.order import Capture
-from app.domain.payment import CLOSED, OPEN_TO_ATTEMPTS, OrderState, State
-from app.domain.reversals import RefundState, refund_name
+from app.domain.payment import (
+    CLOSED,
+    GATEWAY_UNAVAILABLE,
+    NOT_CHARGED,
+    OPEN_TO_ATTEMPTS,
+    OrderState,
+    State,
+)
 from app.temporal import policies
 from app.workflows.known import Known
 from app.workflows.messages import AttemptInput
@@ -32,7 +37,6 @@ from app.workflows.messages import AttemptInput
 ABSENCE_PROVEN_AFTER = timedelta(seconds=60)
 # Held money is not left where it is for one refusal: eight tries take about eight minutes.
 RELEASE_REFUSALS_TAKEN = 8
-NOT_CHARGED = "not_charged"
 LONGEST_CAPTURE_PAUSE = timedelta(hours=1)
 FIRST_REFUND_PAUSE = timedelta(minutes=5)
 FIRST_REFUND_LOOK = timedelta(seconds=2)
@@ -91,7 +95,7 @@ class GatewayTalk:
                 await self._known.tell(
                     Event.FAILED,
                     attempt=attempt.number,
-                    decline=Decline("gateway_unavailable", "The payment could not be started."),
+                    decline=Decline(GATEWAY_UNAVAILABLE, "The payment could not be started."),
                 )
             else:
                 await self._outcome_unknown(attempt.number)
@@ -152,7 +156,9 @@ class GatewayTalk:
         """News of a refund or a dispute of our payment, whoever began it."""
         if event.transaction_id not in self._known.payment.transaction_ids:
             return
-        facts = learn_event(event, at=workflow.now(), attempt=0)
+        facts = learn_event(
+            event, at=workflow.now(), attempt=0, currency=self._order.amount.currency
+        )
         if self._known.is_news(facts):
             await self._known.record(facts)
 
@@ -167,6 +173,7 @@ class GatewayTalk:
                     since=workflow.info().start_time,
                     transaction_id=self._known.payment.transaction_id,
                     old_declines=self._old_declines(),
+                    old_actions=self._old_actions(),
                 ),
                 summary="No news: ask the gateway how the payment stands",
                 **policies.LOOK_UP,
@@ -195,6 +202,14 @@ class GatewayTalk:
         tried = self._known.payment.attempts.values()
         return [t.decline for t in tried if t.decline is not None and t.number != latest]
 
+    def _old_actions(self) -> list[NextAction]:
+        """The same, of pages that the shopper has left."""
+        if self._known.payment.state is not State.UNKNOWN:
+            return []
+        latest = self._known.latest_attempt
+        tried = self._known.payment.attempts.values()
+        return [t.next_action for t in tried if t.next_action is not None and t.number != latest]
+
     def _absence_is_proven(self) -> bool:
         since = self._unknown_since
         return since is not None and workflow.now() - since >= ABSENCE_PROVEN_AFTER
@@ -212,12 +227,11 @@ class GatewayTalk:
     async def _check_amount(self, seen: GatewayPayment) -> None:
         """Neither another amount nor a part of it pays for the order; unless the storefront itself
         decides how much to take."""
-        if self._order.capture is Capture.MANUAL and seen.status is Status.CAPTURED:
-            return
-        amount = {
-            Status.AUTHORIZED: seen.amount.of(seen.authorized),
-            Status.CAPTURED: seen.amount.of(seen.captured),
-        }.get(seen.status, seen.amount)
+        amount = seen.amount
+        if seen.status is Status.AUTHORIZED:
+            amount = amount.of(seen.authorized)
+        elif seen.status is Status.CAPTURED and self._order.capture is Capture.AUTOMATIC:
+            amount = amount.of(seen.captured)
         wrong = next((a for a in (seen.amount, amount) if a != self._order.amount), None)
         if wrong is not None and self._known.unusable is None:
             self._known.unusable = f"the gateway's payment is for {wrong}"
@@ -256,8 +270,8 @@ class GatewayTalk:
                 await self._adopt(learnt)
 
     async def release_hold(self) -> None:
-        """Void, or refund what was captured. An expired checkout may still have a payment open at
-        the gateway, which the shopper could yet approve."""
+        """Void, unless it turns out to be captured. An expired checkout may still have a payment
+        open at the gateway, which the shopper could yet approve."""
         if self._known.payment.transaction_id is None and self._may_have_arrived_late():
             await self.look_up()
         if self._known.payment.transaction_id is None:
@@ -268,62 +282,11 @@ class GatewayTalk:
             lambda: self._known.payment.state is State.VOIDED or self._known.payment.captured > 0,
             refusals_taken=RELEASE_REFUSALS_TAKEN,
         )
-        if self._known.payment.captured:
-            await self._refund()
 
     def _may_have_arrived_late(self) -> bool:
         """Whether an attempt was sent of which the gateway knew nothing when we asked."""
         tried = self._known.payment.attempts.values()
         return any(t.decline is not None and t.decline.code == NOT_CHARGED for t in tried)
-
-    async def _refund(self) -> None:
-        """Give back all that is still ours of what was captured. One name for ever: a second one
-        could refund twice."""
-        name = refund_name(self._order.order_id, "order undone")
-        pause = FIRST_REFUND_PAUSE
-        while self._known.payment.refundable and name not in self._known.payment.refunds:
-            amount = self._order.amount.of(self._known.payment.refundable)
-            try:
-                learnt = await workflow.execute_activity_method(
-                    RefundActivities.make_refund,
-                    MakeRefundInput(
-                        self._order.order_id, self._transaction_id(), amount, name, "order undone"
-                    ),
-                    summary=f"Refund {amount}",
-                    **policies.MOVE_MONEY,
-                )
-            except ActivityError as error:
-                await self._known.tell(
-                    Event.FLAGGED, reason=f"no refund of {amount} yet: {error.cause}"
-                )
-                await asyncio.sleep(pause.total_seconds())
-                pause = min(pause * 2, LONGEST_REFUND_PAUSE)
-            else:
-                self._known.learn(learnt.facts)
-        await self._settled(name)
-
-    async def _settled(self, name: str) -> None:
-        """Wait for the banks, as long as they take."""
-        pause = FIRST_REFUND_LOOK
-        while self._is_pending(name):
-            await asyncio.sleep(pause.total_seconds())
-            pause = min(pause * 2, LONGEST_REFUND_PAUSE)
-            try:
-                learnt = await workflow.execute_activity_method(
-                    RefundActivities.look_up_refund,
-                    LookUpRefundInput(self._order.order_id, self._transaction_id(), name),
-                    summary=f"Ask what became of refund {name}",
-                    **policies.LOOK_UP,
-                )
-            except ActivityError as error:
-                reason = f"the gateway tells nothing of refund {name}: {error.cause}"
-                await self._known.tell(Event.FLAGGED, reason=reason)
-                return
-            self._known.learn(learnt.facts)
-
-    def _is_pending(self, name: str) -> bool:
-        refund = self._known.payment.refunds.get(name)
-        return refund is not None and refund.state is RefundState.PENDING
 
     async def _release(self, transaction_id: str | None) -> None:
         """Money that the order has no use for: it has another payment, or is over."""

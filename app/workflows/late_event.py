@@ -60,7 +60,7 @@ class LateEventWorkflow:
 
     async def _note(self, late: LateEventInput) -> None:
         """News of a refund, or of a dispute that was thought to be over, tells all there is."""
-        facts = learn_event(late.event, at=workflow.now(), attempt=0)
+        facts = learn_event(late.event, at=workflow.now(), attempt=0, currency=late.amount.currency)
         if any(fact.event is not Event.REFUNDED for fact in facts):
             workflow.upsert_search_attributes([names.NEEDS_ATTENTION.value_set(True)])
         await record(late.order_id, facts)

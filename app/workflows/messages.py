@@ -40,9 +40,9 @@ class PaymentInput:
 
 @dataclass(frozen=True)
 class CaptureInput:
-    """Take the held money: `amount` of it, or all. What is not taken is released."""
+    """Take `amount` of the held money. What is not taken is released."""
 
-    amount: Money | None = None
+    amount: Money
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,18 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from temporalio import workflow
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
@@ -14,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from app.domain.facts import Event, Fact
     from app.domain.fulfilment import Phase, StepPlan
     from app.domain.gateway import GatewayEvent
+    from app.domain.money import Money
     from app.domain.order import Capture
     from app.domain.payment import (
         BEFORE_MONEY,
@@ -24,14 +33,25 @@ with workflow.unsafe.imports_passed_through():
         Payment,
         State,
     )
-    from app.temporal import policies
+    from app.domain.reversals import refund_name
+    from app.temporal import names, policies
     from app.workflows.gateway_talk import GatewayTalk
     from app.workflows.known import Known
-    from app.workflows.messages import AttemptInput, CancelInput, CaptureInput, PaymentInput
+    from app.workflows.messages import (
+        AttemptInput,
+        CancelInput,
+        CaptureInput,
+        PaymentInput,
+        RefundInput,
+    )
+    from app.workflows.refund import RefundWorkflow
+
+RefundHandle = workflow.ChildWorkflowHandle[RefundWorkflow, str]
 
 FIRST_LOOK = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=5)
 LONGEST_BANK_PAUSE = timedelta(hours=12)
+FIRST_REFUND_PAUSE = timedelta(minutes=1)
 # A manual capture is warned of a day before its hold ends, or halfway where there is less.
 CAPTURE_WARNING = timedelta(days=1)
 CANCELED_IN_TEMPORAL = "the run was canceled in Temporal"
@@ -108,16 +128,22 @@ class PaymentWorkflow:
     @workflow.update
     async def capture(self, ask: CaptureInput) -> None:
         """Take the held money now (manual capture). Returns once it is taken or given back."""
-        self._to_capture = self._to_capture or ask.amount or self._order.amount
+        self._to_capture = self._to_capture or ask.amount
         await workflow.wait_condition(
             lambda: self._ended or bool(self._payment.captured) or self._payment.state in CLOSED
         )
+
+    @capture.validator
+    def _may_be_captured(self, ask: CaptureInput) -> None:
+        if self._to_capture not in (None, ask.amount):
+            raise ApplicationError(f"{self._to_capture} is being captured")
 
     @workflow.update
     async def cancel(self, ask: CancelInput) -> None:
         """Call the order off. Returns once nothing is held any more."""
         because = f": {ask.reason}" if ask.reason else ""
         self._known.unusable = self._known.unusable or f"the storefront canceled it{because}"
+        await self._known.tell(Event.CANCEL_REQUESTED, reason=ask.reason)
         await workflow.wait_condition(lambda: self._ended)
 
     @cancel.validator
@@ -228,7 +254,7 @@ class PaymentWorkflow:
         while True:
             while self._payment.captured and self._inbox.events:
                 await self._take_in_next()
-            if self._payment.state in (State.REFUNDED, State.CHARGED_BACK):
+            if self._money_went_back():
                 self._known.unusable = self._known.unusable or GONE
             if self._known.unusable is not None or not self._payment.under_dispute:
                 return self._known.unusable is None
@@ -239,6 +265,12 @@ class PaymentWorkflow:
                     or self._known.unusable is not None
                 )
             )
+
+    def _money_went_back(self) -> bool:
+        """All of it, or on its way; or for good by a dispute."""
+        gone = self._payment.captured and not self._payment.left
+        charged_back = self._payment.state is State.CHARGED_BACK
+        return charged_back or bool(gone and not self._payment.under_dispute)
 
     async def _captured(self) -> bool:
         """Take the money. False when it is not there to take any more."""
@@ -252,7 +284,7 @@ class PaymentWorkflow:
         """Wait until the storefront wants the money, or the hold is gone."""
         held_since = workflow.now()
         if not self._wait_is_over() and self._payment.capture_before is None:
-            await self._learn_when_the_hold_ends()
+            await self._gateway.look_up()  # a callback does not tell when the hold ends
         while not self._wait_is_over():
             if self._inbox:
                 await self._take_in_next()
@@ -271,12 +303,6 @@ class PaymentWorkflow:
                 else:
                     self._known.looks_without_news += 1
                     await self._gateway.look_up()
-
-    async def _learn_when_the_hold_ends(self) -> None:
-        """A callback tells of the hold, but not of its end."""
-        await self._gateway.look_up()
-        if (end := self._payment.capture_before) is not None:
-            await self._known.tell(Event.CAPTURE_WINDOW, capture_before=end)
 
     def _wait_is_over(self) -> bool:
         return (
@@ -308,8 +334,7 @@ class PaymentWorkflow:
         reason = self._why_canceled()
         if self._payment.state in BEFORE_MONEY and self._known.unusable is None:
             await self._known.tell(Event.EXPIRED)
-        await self._gateway.release_hold()
-        await self._known.tell(Event.CANCELED, reason=reason)
+        await self._give_back(reason)
 
     async def _give_the_money_back(self) -> None:
         """Undo what was done, last first; then void, or refund what was captured."""
@@ -317,8 +342,70 @@ class PaymentWorkflow:
         for step in reversed(self._order.plan):
             if step.name in self._payment.steps_done:
                 await self._undo(step, reason)
+        await self._give_back(reason)
+
+    async def _give_back(self, reason: str | None) -> None:
+        """Release what is held. What was captured goes back by a refund with a workflow of its own,
+        which sees to it however long the banks take."""
         await self._gateway.release_hold()
+        name = refund_name(self._order.order_id, "order undone")
+        refund = await self._refund_begun(name)
         await self._known.tell(Event.CANCELED, reason=reason)
+        if refund is not None:
+            await self._until(lambda: refund.done() or self._is_answered(name))
+
+    async def _refund_begun(self, name: str) -> RefundHandle | None:
+        """Its money is gone from here on. None where there is nothing to give back."""
+        pause = FIRST_REFUND_PAUSE
+        while amount := self._payment.refundable:
+            refund = await self._begin_refund(name, self._order.amount.of(amount))
+            await self._until(partial(self._is_begun, name, refund))
+            if name in self._payment.refunds:
+                return refund
+            # Somebody else gives back what we have not heard of yet.
+            await self._known.tell(Event.FLAGGED, reason="not all of the money could be refunded")
+            await self._until(lambda: False, pause)
+            pause = min(pause * 2, LONGEST_BANK_PAUSE)
+        return None
+
+    async def _begin_refund(self, name: str, amount: Money) -> RefundHandle:
+        order_id = self._order.order_id
+        transaction_id = self._payment.transaction_id or ""
+        return await workflow.start_child_workflow(
+            RefundWorkflow.run,
+            RefundInput(
+                order_id, name, amount, self._order.gateway, transaction_id, "order undone"
+            ),
+            id=names.refund_workflow_id(order_id, name),
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(names.ORDER_ID, order_id),
+                    SearchAttributePair(names.GATEWAY, self._order.gateway),
+                    SearchAttributePair(names.NEEDS_ATTENTION, False),
+                ]
+            ),
+            static_summary=f"Refund of {amount}, order {order_id}: it was undone",
+        )
+
+    async def _until(self, true: Callable[[], bool], timeout: timedelta | None = None) -> None:
+        """Take in events until it is true, or until the time is up."""
+        with suppress(TimeoutError):
+            while not true():
+                if self._inbox.events:
+                    await self._take_in_next()
+                else:
+                    await workflow.wait_condition(
+                        lambda: true() or bool(self._inbox.events), timeout=timeout
+                    )
+
+    def _is_begun(self, name: str, refund: RefundHandle) -> bool:
+        return name in self._payment.refunds or refund.done()
+
+    def _is_answered(self, name: str) -> bool:
+        refund = self._payment.refunds.get(name)
+        return refund is not None and refund.reference is not None
 
     async def _undo(self, step: StepPlan, reason: str | None) -> None:
         """Take one step back. One that cannot be is flagged: the money goes back all the same."""

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from app.workflows.messages import RefundInput
     from app.workflows.neighbours import tell_payment
 
+FIRST_LOOK = timedelta(seconds=2)
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=12)
 
@@ -31,16 +32,18 @@ class RefundWorkflow:
     def __init__(self, ask: RefundInput) -> None:
         self._ask = ask
         self._events: deque[GatewayEvent] = deque()
-        self._state = RefundState.PENDING
+        self._known: dict[str, Refund] = {}
         self._answered = False
         self._refusal: str | None = None
         self._show("the gateway")
 
     @workflow.run
     async def run(self, ask: RefundInput) -> str:
-        await self._made()
-        while self._refusal is None and self._state is RefundState.PENDING:
-            await self._heard()
+        await self._note()
+        if self._refusal is None:
+            await self._make()
+            while self._events or self._state is RefundState.PENDING:
+                await self._hear()
         self._show("nothing from outside")
         await workflow.wait_condition(workflow.all_handlers_finished)
         if self._refusal is not None:
@@ -60,38 +63,50 @@ class RefundWorkflow:
         """The gateway reported something about the refund."""
         self._events.append(event)
 
-    async def _made(self) -> None:
+    @property
+    def _state(self) -> RefundState:
+        known = self._known.get(self._ask.name)
+        return known.state if known is not None else RefundState.PENDING
+
+    def _make_input(self) -> MakeRefundInput:
+        ask = self._ask
+        return MakeRefundInput(ask.order_id, ask.transaction_id, ask.amount, ask.name, ask.reason)
+
+    async def _note(self) -> None:
+        """Its money is gone from now on, for the payment too: it must not ship any more."""
+        try:
+            learnt = await workflow.execute_local_activity_method(
+                RefundActivities.note_refund,
+                self._make_input(),
+                summary=f"Note the refund of {self._ask.amount}",
+                **policies.RECORD,
+            )
+        except ApplicationError as error:  # a local activity's failure comes unwrapped
+            self._refusal = error.message
+        else:
+            await self._learn(learnt.facts)
+
+    async def _make(self) -> None:
         """Ask the gateway until it has answered: always by the same name."""
         pause = FIRST_PAUSE
-        while not self._answered and self._refusal is None:
+        while not self._answered:
             try:
                 learnt = await workflow.execute_activity_method(
                     RefundActivities.make_refund,
-                    MakeRefundInput(
-                        self._ask.order_id,
-                        self._ask.transaction_id,
-                        self._ask.amount,
-                        self._ask.name,
-                        self._ask.reason,
-                    ),
+                    self._make_input(),
                     summary=f"Refund {self._ask.amount} of order {self._ask.order_id}",
                     **policies.MOVE_MONEY,
                 )
-            except ActivityError as error:
-                if isinstance(error.cause, ApplicationError) and (
-                    error.cause.type == Failure.REFUSED
-                ):
-                    self._refusal = error.cause.message
-                    return
+            except ActivityError:  # unavailable or unknown: the gateway is asked again
                 await asyncio.sleep(pause.total_seconds())
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
                 self._answered = True
                 await self._learn(learnt.facts)
 
-    async def _heard(self) -> None:
-        """Wait for the gateway's news; without any, ask."""
-        pause = FIRST_PAUSE
+    async def _hear(self) -> None:
+        """Take in the gateway's news; without any, ask."""
+        pause = FIRST_LOOK
         while not self._events and self._state is RefundState.PENDING:
             self._show("the shopper's bank")
             try:
@@ -104,7 +119,12 @@ class RefundWorkflow:
                 pause = min(pause * 2, LONGEST_PAUSE)
                 await self._look_up()
         if self._events:
-            facts = learn_event(self._events.popleft(), at=workflow.now(), attempt=0)
+            facts = learn_event(
+                self._events.popleft(),
+                at=workflow.now(),
+                attempt=0,
+                currency=self._ask.amount.currency,
+            )
             await record(self._ask.order_id, facts)
             await self._learn(facts)
 
@@ -123,11 +143,8 @@ class RefundWorkflow:
 
     async def _learn(self, facts: list[Fact]) -> None:
         """Facts that are in the records already."""
-        known: dict[str, Refund] = {}
         for fact in facts:
-            known = note_refund(known, fact)
-        if self._ask.name in known:
-            self._state = known[self._ask.name].state
+            self._known = note_refund(self._known, fact)
         if any(fact.event is Event.REFUND_FAILED for fact in facts):
             workflow.upsert_search_attributes([names.NEEDS_ATTENTION.value_set(True)])
         await tell_payment(self._ask.order_id, facts)

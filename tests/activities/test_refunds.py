@@ -16,10 +16,12 @@ from app.domain.facts import Event, PaymentMethod
 from app.domain.money import Money
 from app.domain.order import Order
 from app.domain.payment import Payment, State
+from app.domain.reversals import refund_name
 from app.gateways.stripe import StripeGateway
 from tests.sandbox.program import Sandbox
 
 _AMOUNT = Money(4999, "usd")
+FIRST, SECOND = (refund_name("order", key) for key in ("first", "second"))
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Drawer:
             MoneyInput(self.order_id, payment.transaction_id or "", _AMOUNT, 1, 1),
         )
 
-    async def refund(self, minor: int = 4999, name: str = "ref_1") -> Learnt:
+    async def refund(self, minor: int = 4999, name: str = FIRST) -> Learnt:
         payment = await self.payment()
         return await ActivityEnvironment().run(
             self.refunds.make_refund,
@@ -83,7 +85,7 @@ async def test_run_twice_it_gives_back_once(drawer: Drawer) -> None:
     await drawer.take()
     for _ in range(2):
         learnt = await drawer.refund()
-        assert [fact.event for fact in learnt.facts] == [Event.REFUND_PENDING, Event.REFUNDED]
+        assert [fact.event for fact in learnt.facts] == [Event.REFUNDED]
     assert await drawer.given_back() == (1, 4999)
     assert (await drawer.payment()).state is State.REFUNDED
 
@@ -104,7 +106,7 @@ async def test_more_than_is_left_is_refused_before_the_gateway_hears_of_it(drawe
     await drawer.take()
     await drawer.refund(3000)
     with pytest.raises(ApplicationError) as failure:
-        await drawer.refund(2000, name="ref_2")
+        await drawer.refund(2000, name=SECOND)
     assert (failure.value.type, failure.value.non_retryable) == ("refused", True)
     assert await drawer.given_back() == (1, 3000)
 
@@ -122,8 +124,8 @@ async def test_a_refusal_of_the_gateways_is_a_refund_that_failed(drawer: Drawer)
     payment = await drawer.payment()
     await drawer.sandbox.control("disputes", payment_intent=payment.transaction_id)
     learnt = await drawer.refund()
-    assert [fact.event for fact in learnt.facts] == [Event.REFUND_PENDING, Event.REFUND_FAILED]
-    assert (learnt.facts[1].reason or "").startswith("charge_disputed")
+    assert [fact.event for fact in learnt.facts] == [Event.REFUND_FAILED]
+    assert (learnt.facts[0].reason or "").startswith("charge_disputed")
     assert (await drawer.payment()).refundable == 4999
 
 
@@ -131,8 +133,8 @@ async def test_a_look_up_tells_what_became_of_it(drawer: Drawer) -> None:
     await drawer.take()
     await drawer.refund()
     payment = await drawer.payment()
-    ask = LookUpRefundInput(drawer.order_id, payment.transaction_id or "", "ref_1")
+    ask = LookUpRefundInput(drawer.order_id, payment.transaction_id or "", FIRST)
     learnt = await ActivityEnvironment().run(drawer.refunds.look_up_refund, ask)
     assert [fact.event for fact in learnt.facts] == [Event.REFUNDED]
-    unknown = LookUpRefundInput(drawer.order_id, payment.transaction_id or "", "ref_2")
+    unknown = LookUpRefundInput(drawer.order_id, payment.transaction_id or "", SECOND)
     assert await ActivityEnvironment().run(drawer.refunds.look_up_refund, unknown) == Learnt([])

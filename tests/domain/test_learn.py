@@ -114,13 +114,19 @@ def test_a_refund_made_at_the_gateway_goes_by_the_gateways_id() -> None:
 def test_a_dispute_is_learnt_as_it_stands(state: DisputeState, taken: int) -> None:
     due = NOON + timedelta(days=7)
     seen = GatewayDispute("dp_1", "pi_1", USD_4.of(taken), state, "fraudulent", due)
-    learnt = learn_dispute(seen, source=Source.LOOK_UP, at=NOON)
+    learnt = learn_dispute(seen, source=Source.LOOK_UP, at=NOON, currency="usd")
     told = fold(payment(), [learnt])
     [dispute] = told.disputes.values()
     assert (dispute.dispute_id, dispute.amount, dispute.state) == ("dp_1", taken, state)
     assert (dispute.reason, dispute.evidence_due_by) == ("fraudulent", due)
     assert told.disputed == (0 if state is DisputeState.WON else taken)
     assert told.transaction_ids == frozenset()  # it names a dispute, not a payment
+
+
+def test_a_dispute_in_another_currency_counts_for_no_money() -> None:
+    seen = GatewayDispute("dp_1", "pi_1", Money(5200, "jpy"), DisputeState.OPEN, "fraudulent")
+    learnt = learn_dispute(seen, source=Source.CALLBACK, at=NOON, currency="usd")
+    assert (learnt.amount, learnt.reason) == (0, "fraudulent, over 5200 JPY")
 
 
 def _callback(
@@ -141,9 +147,9 @@ def test_a_callback_tells_what_it_is_about_and_a_hint_tells_nothing() -> None:
         (_callback(refund=refund), Event.REFUNDED),
         (_callback(dispute=dispute), Event.DISPUTE_LOST),
     ):
-        [learnt] = learn_event(told, at=NOON, attempt=2)
+        [learnt] = learn_event(told, at=NOON, attempt=2, currency="usd")
         assert (learnt.event, learnt.source, learnt.at) == (event, Source.CALLBACK, NOON)
         assert learnt.attempt == (2 if event is Event.DECLINED else 0)
         assert told.transaction_id == "pi_1"
-    assert learn_event(_callback(), at=NOON, attempt=2) == []
+    assert learn_event(_callback(), at=NOON, attempt=2, currency="usd") == []
     assert _callback().transaction_id is None

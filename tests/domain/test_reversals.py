@@ -20,8 +20,8 @@ def _paid(*facts: Fact, captured: int = AMOUNT) -> Payment:
 
 
 def _totals(told: Payment) -> tuple[State, int, int, int, int]:
-    """The state, and what was refunded, is on its way, is disputed, can still be given back."""
-    return told.state, told.refunded, told.refunds_pending, told.disputed, told.refundable
+    """The state, and what was refunded, is on its way, is disputed, is still ours."""
+    return told.state, told.refunded, told.refunds_pending, told.disputed, told.left
 
 
 def _refund(event: Event, amount: int, name: str = OURS, reason: str | None = None) -> Fact:
@@ -127,8 +127,8 @@ def test_a_late_capture_shows_that_a_refund_was_only_a_part() -> None:
 
 def test_more_given_back_than_was_taken_is_flagged() -> None:
     told = _paid(_refund(Event.REFUNDED, 700), captured=600)
-    assert told.attention == {"more went back than was taken"}
-    assert told.refundable == 0
+    assert told.attention == {"1.00 USD more went back than was taken"}
+    assert (told.captured, told.refunded, told.refundable) == (600, 600, 0)
 
 
 def test_a_dispute_takes_the_money_until_it_is_won() -> None:
@@ -171,8 +171,26 @@ def test_a_refund_of_a_disputed_payment_counts_and_the_dispute_still_speaks() ->
     assert _totals(told) == (State.DISPUTED, 400, 0, 600, 0)
     assert told.attention == {"dispute dp_1 is open"}
     twice = _paid(_dispute(Event.DISPUTED), _refund(Event.REFUNDED, 400))
-    assert _totals(twice) == (State.DISPUTED, 400, 0, AMOUNT, 0)
-    assert "more went back than was taken" in twice.attention
+    assert _totals(twice) == (State.DISPUTED, 400, 0, 600, 0)
+    assert "4.00 USD more went back than was taken" in twice.attention
+
+
+def test_a_dispute_over_more_than_was_taken_makes_no_money() -> None:
+    won = _paid(_dispute(Event.DISPUTE_WON, AMOUNT + 200))
+    assert (won.captured, won.refundable, won.attention) == (AMOUNT, AMOUNT, frozenset())
+
+
+def test_a_refund_that_failed_is_a_worry_until_another_took_its_place() -> None:
+    failed = _paid(_refund(Event.REFUND_FAILED, 400))
+    assert any("failed" in worry for worry in failed.attention)
+    again = replace(_refund(Event.REFUNDED, 400, "re_2"), at=NOON + timedelta(days=1))
+    assert apply(failed, again).attention == frozenset()
+
+
+def test_money_of_a_canceled_order_that_is_still_here_is_a_worry() -> None:
+    told = _paid(fact(Event.CANCELED))
+    assert told.attention == {"canceled, and 10.00 USD of its money is still here"}
+    assert apply(told, _refund(Event.REFUND_PENDING, AMOUNT)).attention == frozenset()
 
 
 def test_a_banks_inquiry_takes_no_money_and_can_become_a_dispute_that_does() -> None:
@@ -184,6 +202,14 @@ def test_a_banks_inquiry_takes_no_money_and_can_become_a_dispute_that_does() -> 
     disputed = apply(inquiry, _dispute(Event.DISPUTED))
     assert _totals(disputed) == (State.DISPUTED, 0, 0, AMOUNT, 0)
     assert _dispute(Event.DISPUTED, 0).key != _dispute(Event.DISPUTED).key  # both are kept
+
+
+def test_nothing_can_be_refunded_while_a_bank_has_some_of_the_money() -> None:
+    disputed = _paid(_dispute(Event.DISPUTED, 400))
+    assert (disputed.left, disputed.refundable) == (600, 0)
+    assert apply(disputed, _dispute(Event.DISPUTE_LOST, 400)).refundable == 0
+    assert apply(disputed, _dispute(Event.DISPUTE_WON, 400)).refundable == AMOUNT
+    assert _paid(_dispute(Event.DISPUTED, 0)).refundable == AMOUNT
 
 
 def test_one_dispute_may_be_lost_and_another_open() -> None:

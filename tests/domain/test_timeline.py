@@ -70,10 +70,6 @@ SENTENCES = [
         "evidence for dispute dp_1 is due soon: answer it at the gateway",
     ),
     (
-        replace(fact(Event.CAPTURE_WINDOW), capture_before=NOON),
-        "the money is held until 2026-11-22 12:00 UTC",
-    ),
-    (
         replace(fact(Event.CAPTURE_DUE), capture_before=NOON),
         "the hold ends at 2026-11-22 12:00 UTC: capture or cancel",
     ),
@@ -86,6 +82,10 @@ SENTENCES = [
         "reserve stock was refused: sold out",
     ),
     (replace(fact(Event.STEP_UNDONE), step="ship_order"), "ship order was undone"),
+    (
+        fact(Event.CANCEL_REQUESTED, reason="changed her mind"),
+        "the storefront asked to cancel: changed her mind",
+    ),
     (fact(Event.CANCELED), "order canceled: no payment came"),
     (fact(Event.FULFILLED), "order fulfilled"),
     (fact(Event.FLAGGED, reason="look here"), "needs attention: look here"),

@@ -186,6 +186,13 @@ class Placed:
         )
         return await start.workflow_handle()
 
+    def refund_of_the_undone(self) -> WorkflowHandle[RefundWorkflow, str]:
+        """The workflow of the refund of an order that was undone after its capture."""
+        name = refund_name(self.order.order_id, "order undone")
+        return self.shop.temporal.get_workflow_handle_for(
+            RefundWorkflow.run, names.refund_workflow_id(self.order.order_id, name)
+        )
+
     async def deliver(self, type_: str) -> GatewayEvent:
         """The gateway's own event of that type comes by the inbox, as the API delivers it."""
         event = replace(await self.event(type_), order_id=self.order.order_id)

@@ -16,6 +16,7 @@ from tests.sandbox.program import until
 from tests.workflows.shop import AMOUNT, EXPIRY, HELD, NOTHING, RELEASED, Placed, Shop
 from tests.workflows.stand_ins import Meanwhile
 
+_CAPTURE = r"/v1/payment_intents/pi_\w+/capture"
 _ACCEPTED = WorkflowUpdateStage.ACCEPTED
 _EUROS = Money(4999, "eur")
 
@@ -36,14 +37,15 @@ async def test_a_part_is_taken_and_the_rest_is_released(shop: Shop) -> None:
     assert ended.refundable == 1999
 
 
-async def test_the_first_of_two_captures_counts(shop: Shop) -> None:
+async def test_the_first_of_two_captures_counts_and_the_other_is_told(shop: Shop) -> None:
     placed = await _held(shop)
-    for minor in (1999, 4999):
-        ask = CaptureInput(placed.order.amount.of(minor))
-        update = await placed.workflow.start_update(
-            PaymentWorkflow.capture, ask, wait_for_stage=_ACCEPTED
-        )
-        placed.updates.append(update)
+    await shop.sandbox.control("faults", method="POST", path=_CAPTURE, action="hang", seconds=1)
+    first = await placed.workflow.start_update(
+        PaymentWorkflow.capture, CaptureInput(AMOUNT.of(1999)), wait_for_stage=_ACCEPTED
+    )
+    with pytest.raises(WorkflowUpdateFailedError):
+        await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput(AMOUNT))
+    await first.result()
     assert (await placed.result()).captured == 1999
 
 
@@ -56,7 +58,7 @@ async def test_the_storefront_is_warned_a_day_before_the_hold_ends(shop: Shop) -
     await placed.told(Event.CAPTURE_DUE)
     assert "the hold ends soon: capture or cancel" in (await placed.payment()).attention
     assert await placed.charged() == HELD
-    await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput())
+    await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput(AMOUNT))
     assert not (await placed.result()).attention
 
 
@@ -76,7 +78,7 @@ async def test_the_end_of_a_hold_is_known_although_only_a_callback_told_of_the_h
         return (await placed.payment()).capture_before is not None
 
     await until(known)
-    await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput())
+    await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput(AMOUNT))
     assert (await placed.result()).captured == 4999
 
 
@@ -145,8 +147,10 @@ async def test_called_off_while_the_bank_decides_nothing_is_shipped_and_the_mone
     assert processing.transaction_id is not None
     await shop.sandbox.control("settle", id=processing.transaction_id)
     ended = await placed.result()
-    assert (ended.order_state, ended.state) == (OrderState.CANCELED, State.REFUNDED)
+    assert (ended.order_state, ended.refundable) == (OrderState.CANCELED, 0)
     assert not ended.steps_done
+    await placed.refund_of_the_undone().result()
+    assert (await placed.payment()).state is State.REFUNDED
     charged = await placed.charged()
     assert (charged.captured, charged.refunded) == (4999, 4999)
 

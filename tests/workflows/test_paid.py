@@ -140,7 +140,7 @@ async def test_the_same_callback_three_times_is_taken_in_once(shop: Shop) -> Non
     event = await placed.event("payment_intent.amount_capturable_updated")
     for repeated in (event, event, replace(event, event_id=f"{event.event_id}_again")):
         await placed.signal(repeated)
-    await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput())
+    await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput(AMOUNT))
     await _fulfilled(placed)
     assert (await placed.story()).count(Event.CONFIRMED) == 1
 
@@ -320,7 +320,7 @@ async def test_manual_capture_waits_until_the_storefront_asks(shop: Shop) -> Non
     await until(lambda: _awaits(placed, "the storefront to capture"))
     await shop.pass_time(placed, timedelta(days=2))
     assert await placed.charged() == HELD
-    await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput())
+    await placed.workflow.execute_update(PaymentWorkflow.capture, CaptureInput(AMOUNT))
     assert (await placed.charged()).captured == 4999
     await _fulfilled(placed)
 

@@ -6,6 +6,7 @@ import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from app.domain.facts import Event
+from app.domain.fulfilment import FulfilmentStep, Phase, StepPlan
 from app.domain.order import Order
 from app.domain.payment import OrderState, State
 from app.domain.reversals import RefundState, refund_name
@@ -14,7 +15,9 @@ from app.workflows.refund import RefundWorkflow
 from tests.sandbox.program import Json, until
 from tests.workflows import scenarios
 from tests.workflows.shop import AMOUNT, GIVEN_BACK, ONCE, Placed, Shop
-from tests.workflows.stand_ins import Meanwhile
+from tests.workflows.stand_ins import Meanwhile, Refusing
+
+_SHIP = StepPlan("ship_order", Phase.AFTER_CAPTURE, essential=True)
 
 
 async def _ended(refund: WorkflowHandle[RefundWorkflow, str]) -> str:
@@ -127,20 +130,71 @@ async def test_a_refund_begun_at_the_gateway_ends_in_the_same_figures(shop: Shop
     assert (await placed.payment()).state is State.REFUNDED
 
 
-async def test_what_was_given_back_before_it_was_shipped_is_not_shipped(shop: Shop) -> None:
+@pytest.mark.parametrize("card", ["pm_card_visa", "pm_card_pendingRefund"])
+@pytest.mark.parametrize("by", ["the gateway", "the storefront"])
+async def test_what_goes_back_before_it_was_shipped_is_not_shipped(
+    shop: Shop, card: str, by: str
+) -> None:
     async def refund(order_id: str) -> None:
         placed = Placed(shop, Order(order_id, AMOUNT), skipping=False)
-        await _refund_at_the_gateway(placed, 4999)
-        await placed.deliver("refund.created")
+        if by == "the gateway":
+            await _refund_at_the_gateway(placed, 4999)
+            await placed.deliver("refund.created")
+        else:
+            await placed.refund("one", 4999)
+            await placed.told(Event.REFUND_PENDING)
 
     steps = [shop.steps[0], Meanwhile(refund), shop.steps[1]]
     async with shop.another(steps=steps) as busy:
         placed = await busy.order()
-        ended = await placed.captured()
-    assert (ended.order_state, ended.state) == (OrderState.CANCELED, State.REFUNDED)
+        ended = await placed.captured(card)
+    assert ended.order_state is OrderState.CANCELED
+    assert ended.refundable == 0
     assert "ship_order" not in ended.steps_done
     assert "reserve_stock" in ended.steps_undone
     assert (await placed.charged()).refunded == 4999
+
+
+async def test_a_failure_that_comes_with_the_answer_is_not_overlooked(shop: Shop) -> None:
+    placed = await shop.order()
+    await placed.captured("pm_card_refundFail")
+    # The answer to the refund is on its way while its failure is reported already.
+    await shop.sandbox.control(
+        "faults", method="POST", path="/v1/refunds", mode="after", action="hang", seconds=1.5
+    )
+    refund = await placed.refund("one", 4999)
+    await placed.deliver("refund.failed")
+    assert await _ended(refund) == "failed"
+    assert (await placed.payment()).refundable == 4999
+
+
+async def test_an_order_that_cannot_be_shipped_is_canceled_before_the_banks_are_done(
+    shop: Shop,
+) -> None:
+    async with shop.another(steps=[Refusing(_SHIP)]) as refusing:
+        placed = await refusing.order()
+        await placed.pay("pm_card_pendingRefund")
+        await placed.call_back()
+        ended = await placed.result()
+        assert ended.order_state is OrderState.CANCELED
+        assert (ended.refundable, ended.attention) == (0, frozenset())
+        assert await _ended(placed.refund_of_the_undone()) == "succeeded"
+    assert (await placed.payment()).state is State.REFUNDED
+    assert await placed.charged() == GIVEN_BACK
+
+
+async def test_an_order_that_is_undone_gives_back_what_somebody_else_left(shop: Shop) -> None:
+    async def refund(order_id: str) -> None:
+        placed = Placed(shop, Order(order_id, AMOUNT), skipping=False)
+        await _ended(await placed.refund("one", 1000))
+
+    steps: list[FulfilmentStep] = [Meanwhile(refund), Refusing(_SHIP)]
+    async with shop.another(steps=steps) as refusing:
+        placed = await refusing.order()
+        ended = await placed.captured()
+        assert (ended.order_state, ended.state) == (OrderState.CANCELED, State.REFUNDED)
+    charged = await placed.charged()
+    assert (charged.refunded, charged.refunds) == (4999, 2)
 
 
 async def test_an_operator_reads_what_a_refund_waits_for(shop: Shop) -> None:
