@@ -247,7 +247,11 @@ _EXAMPLES: dict[Kind, tuple[str, dict[str, Any]]] = {
             "offered": ["credit_card", "apple_pay"],
         },
     ),
-    Kind.RAW_CARDS_OFF: ("Send the card as payment_method_token. Nothing was done.", {}),
+    Kind.RAW_CARDS_OFF: (
+        "Have the gateway's own field or page turn the card into a token, and send it as "
+        "payment_method_token. Nothing was done.",
+        {},
+    ),
     Kind.INVALID_CALLBACK: ("the callback is not signed. Nothing was stored.", {}),
     Kind.UNAUTHORIZED: ("Send your API key as `Authorization: Bearer <API key>`.", {}),
     Kind.NOT_FOUND: ("No order order-12345 was started here.", {}),
@@ -257,14 +261,17 @@ _EXAMPLES: dict[Kind, tuple[str, dict[str, Any]]] = {
         "Nothing was done.",
         {},
     ),
-    Kind.ORDER_CLOSED: ("The payment is expired. Start again with a new order_id.", {}),
+    Kind.ORDER_CLOSED: (
+        "The order is canceled, its payment voided. Start again with a new order_id.",
+        {},
+    ),
     Kind.CARD_NOT_ACCEPTED: (
         "This card was declined for good; ask for another. Nothing was charged.",
         {},
     ),
     Kind.TOO_MANY_ATTEMPTS: ("5 attempts were made. Start again with a new order_id.", {}),
     Kind.KEY_REUSED: ("Send a new Idempotency-Key with a new request. Nothing was done.", {}),
-    Kind.NOT_CAPTURABLE: ("The payment is voided: no money is held to be taken.", {}),
+    Kind.NOT_CAPTURABLE: ("The order is canceled, its payment voided: nothing to take.", {}),
     Kind.NOT_CANCELABLE: (
         "49.99 USD was captured already: refund it instead. Nothing was done.",
         {"links": {"refunds": "/api/payment/order-12345/refunds"}},
@@ -274,8 +281,8 @@ _EXAMPLES: dict[Kind, tuple[str, dict[str, Any]]] = {
         {"refundable": "39.99", "links": {"payment": "/api/payment/order-12345"}},
     ),
     Kind.UNAVAILABLE: (
-        "The database is out of reach. Nothing was charged. Send the same request again in a few "
-        "seconds.",
+        "The database is out of reach. This request changed nothing. Send the same request again in "
+        "a few seconds.",
         {},
     ),
     Kind.INTERNAL: ("It is in our log. Ask again, then ask us.", {}),
@@ -287,7 +294,7 @@ def _from_domain(error: Exception) -> ProblemError:
         case RecordsUnavailableError():
             return unavailable("The database is out of reach.")
         case UnavailableError() | OutcomeUnknownError():
-            # Only the exchange of a card for a token runs here: no money moves in it.
+            # Only tokens and saved methods are asked for on the request path: no money moves.
             return unavailable("The payment gateway is out of reach.", "Nothing was charged.")
         case RefusedError():
             return ProblemError(

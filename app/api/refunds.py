@@ -177,10 +177,12 @@ def _not_refundable(payment: Payment) -> ProblemError:
         if payment.order_state is not OrderState.CANCELED:
             detail += ": cancel the order instead"
             links["cancel"] = f"{home}/cancel"
+    elif payment.disputed:
+        detail = "The shopper's bank disputes the payment, or has won: nothing can be refunded"
     elif left.minor:
         detail = f"{left} can be refunded, and no more"
     else:
-        detail = "Nothing is left to refund: it went back, is on its way, or is disputed"
+        detail = "Nothing is left to refund: it went back, or is on its way"
     return ProblemError(
         Kind.NOT_REFUNDABLE,
         f"{detail}. Nothing was done.",

@@ -20,7 +20,7 @@ class RefundState(StrEnum):
 class DisputeState(StrEnum):
     """Where a dispute stands."""
 
-    OPEN = "open"  # the bank has taken the money back until it is decided
+    OPEN = "open"  # the bank may have taken the money back until it is decided
     WON = "won"  # the money is ours again
     LOST = "lost"
 

@@ -6,14 +6,14 @@ Source: Stripe's webhook documentation (Stripe-Signature, five minutes' toleranc
 import json
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import stripe
 
 from app.domain.gateway import GatewayEvent, InvalidCallbackError
 from app.domain.money import InvalidAmountError
-from app.gateways.stripe_read import read_dispute, read_payment, read_refund
+from app.gateways.stripe_read import read_dispute, read_order_id, read_payment, read_refund
+from app.gateways.stripe_values import moment, object_id, word
 
 TOLERANCE_SECONDS = 300
 
@@ -67,35 +67,36 @@ def verified_event(headers: Mapping[str, str], body: bytes, secret: str) -> dict
         event = json.loads(text)
     except ValueError as error:
         raise InvalidCallbackError("the callback is not JSON") from error
-    if not isinstance(event, dict) or not isinstance(event.get("id"), str):
+    if not isinstance(event, dict):
         raise InvalidCallbackError("the callback is not a Stripe event")
     return event
 
 
 def translated(event: Mapping[str, Any]) -> GatewayEvent:
-    """A verified event as ours. Raises InvalidCallbackError for one of no known shape.
+    """A verified event as ours. Raises InvalidCallbackError for one of no known shape, or of values
+    that no payment has.
 
     A payment is read only if it names our order: another program's may be of any shape. A refund
     or a dispute may be begun at the bank or in Stripe's dashboard, and then names none.
     """
     try:
-        kind, told = event["type"], event["data"]["object"]
-        order_id = (told.get("metadata") or {}).get("order_id")
+        kind, told = word(event["type"]), event["data"]["object"]
+        order_id = read_order_id(told)
         ours = order_id is not None
         payment = read_payment(told) if kind in _PAYMENT and ours else None
         refund = _reversal(read_refund, told, ours) if kind in _REFUND else None
         dispute = _reversal(read_dispute, told, ours) if kind in _DISPUTE else None
         return GatewayEvent(
             gateway="stripe",
-            event_id=event["id"],
+            event_id=object_id(event["id"]),
             type=kind,
             order_id=order_id if payment or refund or dispute else None,
-            created_at=datetime.fromtimestamp(event["created"], UTC),
+            created_at=moment(event["created"]),
             payment=payment,
             refund=refund,
             dispute=dispute,
         )
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, OSError) as error:
         raise InvalidCallbackError("the event has not the shape of its API version") from error
 
 
@@ -104,7 +105,7 @@ def _reversal(
 ) -> _Told | None:
     """None for that of money which we cannot have taken: without a PaymentIntent, or an amount that
     we could not have asked for."""
-    if not isinstance(told.get("payment_intent"), str):
+    if told.get("payment_intent") is None:
         return None
     try:
         return read(told)

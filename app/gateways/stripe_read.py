@@ -4,17 +4,19 @@ Sources: Stripe's API reference and its list of decline codes, version 2026-08-2
 """
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
 
 from app.domain.facts import Decline, NextAction, PaymentMethod
 from app.domain.gateway import GatewayDispute, GatewayPayment, GatewayRefund, Status, Token
 from app.domain.methods import Method
+from app.domain.money import Money
 from app.domain.reversals import DisputeState, RefundState
-from app.gateways import stripe_money
+from app.gateways import stripe_money, stripe_values
 
 Object = Mapping[str, Any]
+_Value = TypeVar("_Value")
 
 _REFUND_NAME = re.compile(r"ref_[0-9a-f]{24}")
 _STATUS = {
@@ -81,21 +83,29 @@ def read_payment(intent: Object) -> GatewayPayment:
     failure = intent.get("last_payment_error")
     if status is Status.NOTHING and failure is not None:
         status = Status.DECLINED
-    captured = stripe_money.from_stripe(intent["amount_received"], currency).minor
-    held = stripe_money.from_stripe(intent["amount_capturable"], currency).minor
+    captured = _money(intent["amount_received"], currency).minor
+    held = _money(intent["amount_capturable"], currency).minor
     used = _used(intent, failure if status is Status.DECLINED else None)
     return GatewayPayment(
-        transaction_id=intent["id"],
-        order_id=intent["metadata"].get("order_id"),
+        transaction_id=stripe_values.object_id(intent["id"]),
+        order_id=read_order_id(intent),
         status=status,
-        amount=stripe_money.from_stripe(intent["amount"], currency),
+        amount=_money(intent["amount"], currency),
         authorized=max(captured, held),
         captured=captured,
         method=read_method(used) if used is not None else None,
         decline=_decline(failure or {}) if status is Status.DECLINED else None,
         next_action=_next_action(intent) if status is Status.REQUIRES_ACTION else None,
-        capture_before=_time(_details(used).get("capture_before")) if used is not None else None,
+        capture_before=_capture_before(used) if used is not None else None,
     )
+
+
+def read_order_id(told: Object) -> str | None:
+    """The order that an object names in its metadata; None for what cannot be an order's id."""
+    try:
+        return _maybe(stripe_values.word, _metadata(told).get("order_id"))
+    except ValueError:
+        return None
 
 
 def read_refund(refund: Object) -> GatewayRefund:
@@ -103,25 +113,28 @@ def read_refund(refund: Object) -> GatewayRefund:
     state = _REFUND_STATE.get(refund.get("status") or "", RefundState.PENDING)
     failed = state is RefundState.FAILED
     return GatewayRefund(
-        refund_id=refund["id"],
-        transaction_id=refund["payment_intent"],
-        amount=stripe_money.from_stripe(refund["amount"], refund["currency"]),
+        refund_id=stripe_values.object_id(refund["id"]),
+        transaction_id=stripe_values.object_id(refund["payment_intent"]),
+        amount=_money(refund["amount"], refund["currency"]),
         state=state,
-        name=_our_name((refund.get("metadata") or {}).get("refund")),
-        failure=(refund.get("failure_reason") or refund["status"]) if failed else None,
+        name=_our_name(_metadata(refund).get("refund")),
+        failure=stripe_values.word(refund.get("failure_reason") or refund["status"])
+        if failed
+        else None,
     )
 
 
 def read_dispute(dispute: Object) -> GatewayDispute:
     """A dispute of a PaymentIntent. Raises KeyError, TypeError or ValueError for what is none."""
-    amount = stripe_money.from_stripe(dispute["amount"], dispute["currency"])
+    amount = _money(dispute["amount"], dispute["currency"])
+    due_by = (dispute.get("evidence_details") or {}).get("due_by")
     return GatewayDispute(
-        dispute_id=dispute["id"],
-        transaction_id=dispute["payment_intent"],
+        dispute_id=stripe_values.object_id(dispute["id"]),
+        transaction_id=stripe_values.object_id(dispute["payment_intent"]),
         amount=amount.of(0) if dispute["status"] in _TAKES_NO_MONEY else amount,
         state=_DISPUTE_STATE[dispute["status"]],
-        reason=dispute.get("reason"),
-        evidence_due_by=_time((dispute.get("evidence_details") or {}).get("due_by")),
+        reason=_maybe(stripe_values.word, dispute.get("reason")),
+        evidence_due_by=_maybe(stripe_values.moment, due_by),
     )
 
 
@@ -134,10 +147,10 @@ def read_method(told: Object) -> PaymentMethod:
     """What may be shown of a PaymentMethod, or of a charge's payment_method_details."""
     details = _details(told)
     return PaymentMethod(
-        _type(told["type"], details),
-        brand=details.get("brand"),
-        last4=details.get("last4"),
-        fingerprint=details.get("fingerprint"),
+        _type(stripe_values.word(told["type"]), details),
+        brand=_maybe(stripe_values.word, details.get("brand")),
+        last4=_maybe(stripe_values.last_digits, details.get("last4")),
+        fingerprint=_maybe(stripe_values.word, details.get("fingerprint")),
     )
 
 
@@ -172,8 +185,9 @@ def _used(intent: Object, failure: Object | None) -> Object | None:
 
 
 def _decline(failure: Object) -> Decline:
-    code = failure.get("decline_code") or failure.get("code") or "declined"
+    code = stripe_values.word(failure.get("decline_code") or failure.get("code") or "declined")
     message = failure.get("message") if failure.get("type") == "card_error" else None
+    message = _maybe(stripe_values.text, message)
     return Decline(
         code,
         message or _MESSAGES.get(code, _NO_MESSAGE),
@@ -184,12 +198,26 @@ def _decline(failure: Object) -> Decline:
 def _next_action(intent: Object) -> NextAction:
     action = intent.get("next_action") or {}
     if action.get("type") == "redirect_to_url":
-        return NextAction("redirect", url=action["redirect_to_url"]["url"])
-    return NextAction("use_gateway_sdk", client_secret=intent.get("client_secret"))
+        return NextAction("redirect", url=stripe_values.text(action["redirect_to_url"]["url"]))
+    client_secret = _maybe(stripe_values.text, intent.get("client_secret"))
+    return NextAction("use_gateway_sdk", client_secret=client_secret)
 
 
-def _time(seconds: int | None) -> datetime | None:
-    return datetime.fromtimestamp(seconds, UTC) if seconds is not None else None
+def _capture_before(used: Object) -> datetime | None:
+    return _maybe(stripe_values.moment, _details(used).get("capture_before"))
+
+
+def _money(amount: Any, currency: Any) -> Money:
+    return stripe_money.from_stripe(stripe_values.amount(amount), currency)
+
+
+def _metadata(told: Object) -> Object:
+    metadata: Object | None = told.get("metadata")
+    return metadata or {}
+
+
+def _maybe(read: Callable[[Any], _Value], value: Any) -> _Value | None:
+    return read(value) if value is not None else None
 
 
 def _our_name(name: Any) -> str | None:

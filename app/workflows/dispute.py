@@ -1,4 +1,4 @@
-"""One dispute: the shopper's bank has taken the money back until it is decided."""
+"""One dispute, from the day the shopper's bank opens it until it is decided."""
 
 from collections import deque
 from datetime import datetime, timedelta

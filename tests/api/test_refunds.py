@@ -174,21 +174,20 @@ async def test_a_refund_that_comes_back_is_ours_again_and_says_why(running: Runn
     assert (await refund(running, order_id, "another")).status_code == 201
 
 
-async def test_a_disputed_payments_refund_fails_with_the_gateways_reason(running: Running) -> None:
+async def test_a_disputed_payment_cannot_be_refunded(running: Running) -> None:
     order_id = await paid(running, "disputed")
     intent = (await running.read(order_id))["transaction_id"]
     dispute = await running.control("disputes", payment_intent=intent, amount=1000)
 
     order = await running.until(order_id, status="disputed")
 
-    assert (order["disputed"], order["refundable"]) == ("10.00", "39.99")
+    assert (order["disputed"], order["refundable"]) == ("10.00", "0.00")
     [told] = order["disputes"]
     assert (told["dispute_id"], told["amount"], told["status"]) == (dispute["id"], "10.00", "open")
     assert told["reason"] == "fraudulent"
     assert told["evidence_due_by"] is not None
-    answer = await refund(running, order_id, amount="5.00")
-    assert (answer.status_code, answer.json()["status"]) == (201, "failed")
-    assert "charge_disputed" in answer.json()["failure"]
+    refused = problem(await refund(running, order_id, amount="5.00"), 409, "not-refundable")
+    assert "disputes the payment" in refused["detail"]
     assert await given_back(running, order_id) == (0, 0)
 
 
@@ -205,6 +204,37 @@ async def test_a_refund_begun_at_the_gateway_is_told_too(running: Running) -> No
     assert (await running.shop.get(told["links"]["self"])).json() == told
     assert (await refund(running, order_id, "rest")).json()["amount"] == "39.99"
     assert [each["amount"] for each in await listed(running, order_id)] == ["10.00", "39.99"]
+
+
+@pytest.mark.parametrize("metadata", ["#1001", "of-nobody", "another"])
+async def test_what_somebody_typed_at_the_gateway_does_not_hide_a_refund(
+    running: Running, metadata: str
+) -> None:
+    order_id, other = await paid(running, "typed"), await paid(running, "other")
+    intent = (await running.read(order_id))["transaction_id"]
+    named = other if metadata == "another" else metadata
+    typed = {"metadata[order_id]": named, "metadata[refund]": "customer unhappy"}
+
+    for _ in range(2):
+        await at_the_gateway(running, MAKE, payment_intent=intent, amount=1000, **typed)
+
+    order = await running.until(order_id, refunded="20.00")
+    assert order["refundable"] == "29.99"
+    assert (await running.read(other))["refunded"] == "0.00"
+
+
+async def test_a_failure_told_while_the_answer_is_on_its_way_is_heard(running: Running) -> None:
+    order_id = await paid(running, "race", "pm_card_refundFail")
+    await running.control(
+        "faults", method="POST", path="/v1/refunds", mode="after", action="hang", seconds=4
+    )
+
+    answer = await refund(running, order_id)
+
+    assert answer.status_code == 201
+    order = await running.until(order_id, refunded="0.00")
+    assert (order["refundable"], order["refunds_pending"]) == ("49.99", "0.00")
+    assert [told["status"] for told in order["refunds"]] == ["failed"]
 
 
 async def test_a_gateway_that_takes_long_leaves_the_refund_pending(running: Running) -> None:

@@ -358,6 +358,8 @@ async def test_a_shopper_who_leaves_the_page_pays_by_card_and_the_page_is_void(
     late = await running.sandbox.post(left["next_action"]["url"], data={"outcome": "approve"})
     assert late.status_code == 410
     await running.until(body["order_id"])
+    again = await running.initiate(body)
+    assert (again.status_code, again.json()["status"]) == (200, "captured")
     await running.charged_once(body["order_id"])
 
 
