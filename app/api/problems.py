@@ -281,8 +281,8 @@ _EXAMPLES: dict[Kind, tuple[str, dict[str, Any]]] = {
         {"refundable": "39.99", "links": {"payment": "/api/payment/order-12345"}},
     ),
     Kind.UNAVAILABLE: (
-        "The database is out of reach. This request changed nothing. Send the same request again in "
-        "a few seconds.",
+        "The database is out of reach. This request changed nothing. Send the same request again "
+        "in a few seconds.",
         {},
     ),
     Kind.INTERNAL: ("It is in our log. Ask again, then ask us.", {}),

@@ -20,8 +20,8 @@ AUTHORIZE: dict[str, Any] = {
     ),
 }
 
-# Capture, void and refund can wait: a storefront gets 202 meanwhile. Six tries in about half a minute
-# under one key; then the workflow looks, or pauses, before it goes on.
+# Capture, void and refund can wait: a storefront gets 202 meanwhile. Six tries in about half a
+# minute under one key; then the workflow looks, or pauses, before it goes on.
 MOVE_MONEY: dict[str, Any] = {
     "start_to_close_timeout": GATEWAY_CALL,
     "heartbeat_timeout": HEARTBEAT_TIMEOUT,

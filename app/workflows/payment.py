@@ -6,14 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 
 from temporalio import workflow
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDReusePolicy,
-)
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
@@ -22,7 +16,6 @@ with workflow.unsafe.imports_passed_through():
     from app.domain.facts import Event, Fact
     from app.domain.fulfilment import Phase, StepPlan
     from app.domain.gateway import GatewayEvent
-    from app.domain.money import Money
     from app.domain.order import Capture
     from app.domain.payment import (
         BEFORE_MONEY,
@@ -33,25 +26,20 @@ with workflow.unsafe.imports_passed_through():
         Payment,
         State,
     )
-    from app.domain.reversals import refund_name
-    from app.temporal import names, policies
+    from app.temporal import policies
     from app.workflows.gateway_talk import GatewayTalk
+    from app.workflows.giving_back import GivingBack
     from app.workflows.known import Known
     from app.workflows.messages import (
         AttemptInput,
         CancelInput,
         CaptureInput,
         PaymentInput,
-        RefundInput,
     )
-    from app.workflows.refund import RefundWorkflow
-
-RefundHandle = workflow.ChildWorkflowHandle[RefundWorkflow, str]
 
 FIRST_LOOK = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=5)
 LONGEST_BANK_PAUSE = timedelta(hours=12)
-FIRST_REFUND_PAUSE = timedelta(minutes=1)
 # A manual capture is warned of a day before its hold ends, or halfway where there is less.
 CAPTURE_WARNING = timedelta(days=1)
 CANCELED_IN_TEMPORAL = "the run was canceled in Temporal"
@@ -80,6 +68,7 @@ class PaymentWorkflow:
         self._order = order
         self._known = Known(order, self._awaited)
         self._gateway = GatewayTalk(self._known)
+        self._giving_back = GivingBack(self._known, self._until)
         self._inbox = _Inbox()
         self._expires_at = workflow.now() + timedelta(seconds=order.expiry_seconds)
         self._to_capture = order.amount if order.capture is Capture.AUTOMATIC else None
@@ -345,51 +334,13 @@ class PaymentWorkflow:
         await self._give_back(reason)
 
     async def _give_back(self, reason: str | None) -> None:
-        """Release what is held. What was captured goes back by a refund with a workflow of its own,
-        which sees to it however long the banks take."""
+        """Release what is held; what was captured is refunded."""
         await self._gateway.release_hold()
-        name = refund_name(self._order.order_id, "order undone")
-        refund = await self._refund_begun(name)
+        await self._giving_back.begin()
         await self._known.tell(Event.CANCELED, reason=reason)
-        if refund is not None:
-            await self._until(lambda: refund.done() or self._is_answered(name))
+        await self._giving_back.wait_for_answer()
 
-    async def _refund_begun(self, name: str) -> RefundHandle | None:
-        """Its money is gone from here on. None where there is nothing to give back."""
-        pause = FIRST_REFUND_PAUSE
-        while amount := self._payment.refundable:
-            refund = await self._begin_refund(name, self._order.amount.of(amount))
-            await self._until(partial(self._is_begun, name, refund))
-            if name in self._payment.refunds:
-                return refund
-            # Somebody else gives back what we have not heard of yet.
-            await self._known.tell(Event.FLAGGED, reason="not all of the money could be refunded")
-            await self._until(lambda: False, pause)
-            pause = min(pause * 2, LONGEST_BANK_PAUSE)
-        return None
-
-    async def _begin_refund(self, name: str, amount: Money) -> RefundHandle:
-        order_id = self._order.order_id
-        transaction_id = self._payment.transaction_id or ""
-        return await workflow.start_child_workflow(
-            RefundWorkflow.run,
-            RefundInput(
-                order_id, name, amount, self._order.gateway, transaction_id, "order undone"
-            ),
-            id=names.refund_workflow_id(order_id, name),
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(names.ORDER_ID, order_id),
-                    SearchAttributePair(names.GATEWAY, self._order.gateway),
-                    SearchAttributePair(names.NEEDS_ATTENTION, False),
-                ]
-            ),
-            static_summary=f"Refund of {amount}, order {order_id}: it was undone",
-        )
-
-    async def _until(self, true: Callable[[], bool], timeout: timedelta | None = None) -> None:
+    async def _until(self, true: Callable[[], bool], timeout: timedelta | None) -> None:
         """Take in events until it is true, or until the time is up."""
         with suppress(TimeoutError):
             while not true():
@@ -399,13 +350,6 @@ class PaymentWorkflow:
                     await workflow.wait_condition(
                         lambda: true() or bool(self._inbox.events), timeout=timeout
                     )
-
-    def _is_begun(self, name: str, refund: RefundHandle) -> bool:
-        return name in self._payment.refunds or refund.done()
-
-    def _is_answered(self, name: str) -> bool:
-        refund = self._payment.refunds.get(name)
-        return refund is not None and refund.reference is not None
 
     async def _undo(self, step: StepPlan, reason: str | None) -> None:
         """Take one step back. One that cannot be is flagged: the money goes back all the same."""

@@ -7,6 +7,7 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 
 from app.domain.facts import Event
+from app.domain.fulfilment import Phase, StepPlan
 from app.domain.methods import Method
 from app.domain.money import Money
 from app.domain.order import Capture
@@ -18,6 +19,7 @@ from app.workflows.payment import PaymentWorkflow
 from app.workflows.refund import RefundWorkflow
 from tests.sandbox.program import payment
 from tests.workflows.shop import EXPIRY, Placed, Shop
+from tests.workflows.stand_ins import Refusing
 
 
 async def a_happy_path(shop: Shop) -> Placed:
@@ -99,6 +101,18 @@ async def a_bank_debit(shop: Shop) -> Placed:
     return placed
 
 
+async def what_cannot_be_shipped(shop: Shop) -> Placed:
+    """Captured, and then given back by a refund with a workflow of its own."""
+    ship = StepPlan("ship_order", Phase.AFTER_CAPTURE, essential=True)
+    async with shop.another(steps=[shop.steps[0], Refusing(ship)]) as refusing:
+        placed = await refusing.order()
+        await placed.pay()
+        await placed.call_back()
+        await placed.result()
+        await placed.refund_of_the_undone().result()
+    return placed
+
+
 async def a_refund(shop: Shop) -> WorkflowHandle[RefundWorkflow, str]:
     """Pending at the bank until the gateway reports it."""
     placed = await shop.order()
@@ -135,6 +149,7 @@ SAVED: list[Callable[[Shop], Awaitable[Placed | WorkflowHandle[Any, str]]]] = [
     a_capture_of_a_part,
     a_cancellation,
     a_bank_debit,
+    what_cannot_be_shipped,
     a_refund,
     a_dispute,
 ]
