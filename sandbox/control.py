@@ -26,6 +26,7 @@ from sandbox.store import Json
 from sandbox.timers import Timers
 
 CLOCK_OFFSET = "clock_offset"
+_YEAR = 365 * 24 * 3600
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -52,11 +53,13 @@ class Window(_Order):
 
 
 class Dispute(_Order):
-    """What the payer's bank takes back: `amount`, or all that is left."""
+    """What the payer's bank takes back: `amount`, or all that is left. `answer_within` is how many
+    seconds the merchant has for evidence; None is the usual time."""
 
     payment_intent: str
     reason: str = Field(default="fraudulent", pattern=f"^({'|'.join(REASONS)})$")
     amount: int | None = Field(default=None, ge=1)
+    answer_within: int | None = Field(default=None, ge=1, le=_YEAR)
 
 
 class NewSecret(_Order):
@@ -155,7 +158,9 @@ class Control:
             if intent["latest_charge"] is None:
                 raise unfit("This PaymentIntent has no charge to dispute.")
             charge = self._context.get("charge", intent["latest_charge"]).body
-            dispute = raise_dispute(self._context, charge, order.reason, order.amount)
+            dispute = raise_dispute(
+                self._context, charge, order.reason, order.amount, order.answer_within
+            )
         self._after_commit()
         return dispute
 

@@ -62,13 +62,13 @@ def checked_amount(amount: int, currency: str) -> int:
     return checked_step(amount, currency)
 
 
-def checked_step(amount: int, currency: str) -> int:
+def checked_step(amount: int, currency: str, param: str = "amount") -> int:
     """The amount, in minor units. Raises ApiError (400) for a fraction that is not in use."""
     step = _rule(currency).step
     if amount % step:
-        message = f"amount in {currency} must be a multiple of {step}."
+        message = f"{param} in {currency} must be a multiple of {step}."
         whole = "invalid_charge_amount_no_decimal_compatible"
-        raise invalid(message, whole if step == 100 else "parameter_invalid_integer", "amount")
+        raise invalid(message, whole if step == 100 else "parameter_invalid_integer", param)
     return amount
 
 

@@ -72,11 +72,18 @@ def raise_ordered_dispute(context: Context, charge_id: str) -> None:
     method = context.get("payment_method", charge["payment_method"])
     reason = method.private["behaviour"].rpartition("dispute:")[2]
     if disputable(context, charge):
-        raise_dispute(context, charge, reason, None)
+        raise_dispute(context, charge, reason)
 
 
-def raise_dispute(context: Context, charge: Json, reason: str, amount: int | None) -> Json:
-    """The bank takes back `amount`, or whatever is left of the charge.
+def raise_dispute(
+    context: Context,
+    charge: Json,
+    reason: str,
+    amount: int | None = None,
+    answer_within: int | None = None,
+) -> Json:
+    """The bank takes back `amount`, or whatever is left of the charge, and wants evidence within
+    so many seconds, or 7 days.
 
     Raises ApiError (422) when the charge is none that a card's bank could dispute.
     """
@@ -86,12 +93,12 @@ def raise_dispute(context: Context, charge: Json, reason: str, amount: int | Non
     if amount is not None and amount > left:
         raise unfit(f"Only {left} of this charge is left to dispute.")
     intent = context.get("payment_intent", charge["payment_intent"]).body
-    dispute = _dispute(context, charge, reason, amount or left)
+    due_by = context.now + (answer_within or _TIME_TO_ANSWER)
+    dispute = _dispute(context, charge, reason, amount or left, due_by)
     charge["disputed"] = True
     context.store.save(charge)
     context.store.insert("dispute", dispute)
-    due = dispute["evidence_details"]["due_by"]
-    context.store.set_timer(due, EXPIRE_DISPUTE, dispute["id"])
+    context.store.set_timer(due_by, EXPIRE_DISPUTE, dispute["id"])
     ledger.move(context, "disputed", intent, dispute["amount"])
     emit(context, "charge.dispute.created", dispute)
     emit(context, "charge.dispute.funds_withdrawn", dispute)
@@ -133,7 +140,7 @@ def _standing(context: Context, charge: Json) -> list[Json]:
     return [dispute for dispute in disputes if dispute["status"] != "won"]
 
 
-def _dispute(context: Context, charge: Json, reason: str, amount: int) -> Json:
+def _dispute(context: Context, charge: Json, reason: str, amount: int, due_by: int) -> Json:
     evidence = dict.fromkeys(_TEXTS)
     card = charge["payment_method_details"]["card"]
     return {
@@ -147,7 +154,7 @@ def _dispute(context: Context, charge: Json, reason: str, amount: int) -> Json:
         "enhanced_eligibility_types": [],
         "evidence": {**evidence, "enhanced_evidence": {}},
         "evidence_details": {
-            "due_by": context.now + _TIME_TO_ANSWER,
+            "due_by": due_by,
             "enhanced_eligibility": {},
             "has_evidence": False,
             "past_due": False,

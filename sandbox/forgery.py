@@ -26,7 +26,7 @@ class Forgery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    type: str | None = None
+    type: str | None = Field(default=None, min_length=1)
     object: Json | None = None
     from_event: str | None = None
     changes: Json = Field(default_factory=dict)

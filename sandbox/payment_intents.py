@@ -6,7 +6,7 @@ from sandbox import payment_methods, serialisation
 from sandbox.attempts import Terms, cancel, captured
 from sandbox.confirmation import attempt
 from sandbox.context import Context
-from sandbox.currencies import checked_amount, checked_currency
+from sandbox.currencies import checked_amount, checked_currency, checked_step
 from sandbox.errors import ApiError, Reply, invalid, refused
 from sandbox.events import emit
 from sandbox.forms import Params
@@ -114,6 +114,8 @@ def _capture(context: Context, params: Params, intent_id: str) -> Reply:
             "amount_too_large",
             param="amount_to_capture",
         )
+    if amount is not None:
+        checked_step(amount, intent["currency"], "amount_to_capture")
     charge = context.get("charge", intent["latest_charge"]).body
     intent["metadata"] = params.metadata(intent["metadata"])
     captured(context, intent, charge, amount or intent["amount_capturable"])

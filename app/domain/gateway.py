@@ -208,7 +208,7 @@ class Gateway(Protocol):
         self, order_id: str, transaction_id: str, amount: Money, name: str, key: str
     ) -> GatewayRefund:
         """Give captured money back; or answer with the refund of that name as it is, if there is
-        one already."""
+        one already. `name` comes from `refund_name`."""
 
     async def look_up_refund(self, transaction_id: str, name: str) -> GatewayRefund | None:
         """The refund of that name, ours or the gateway's, as it stands; None if there is none."""

@@ -12,7 +12,13 @@ import stripe
 
 from app.domain.gateway import GatewayEvent, InvalidCallbackError
 from app.domain.money import InvalidAmountError
-from app.gateways.stripe_read import read_dispute, read_order_id, read_payment, read_refund
+from app.gateways.stripe_read import (
+    names_an_order,
+    read_dispute,
+    read_order_id,
+    read_payment,
+    read_refund,
+)
 from app.gateways.stripe_values import moment, object_id, word
 
 TOLERANCE_SECONDS = 300
@@ -76,13 +82,12 @@ def translated(event: Mapping[str, Any]) -> GatewayEvent:
     """A verified event as ours. Raises InvalidCallbackError for one of no known shape, or of values
     that no payment has.
 
-    A payment is read only if it names our order: another program's may be of any shape. A refund
+    A payment is read only if it names an order: another program's may be of any shape. A refund
     or a dispute may be begun at the bank or in Stripe's dashboard, and then names none.
     """
     try:
         kind, told = word(event["type"]), event["data"]["object"]
-        order_id = read_order_id(told)
-        ours = order_id is not None
+        ours = names_an_order(told)
         payment = read_payment(told) if kind in _PAYMENT and ours else None
         refund = _reversal(read_refund, told, ours) if kind in _REFUND else None
         dispute = _reversal(read_dispute, told, ours) if kind in _DISPUTE else None
@@ -90,7 +95,7 @@ def translated(event: Mapping[str, Any]) -> GatewayEvent:
             gateway="stripe",
             event_id=object_id(event["id"]),
             type=kind,
-            order_id=order_id if payment or refund or dispute else None,
+            order_id=read_order_id(told) if payment or refund or dispute else None,
             created_at=moment(event["created"]),
             payment=payment,
             refund=refund,

@@ -100,6 +100,11 @@ def read_payment(intent: Object) -> GatewayPayment:
     )
 
 
+def names_an_order(told: Object) -> bool:
+    """Whether an object has an order in its metadata, of whatever name."""
+    return _metadata(told).get("order_id") is not None
+
+
 def read_order_id(told: Object) -> str | None:
     """The order that an object names in its metadata; None for what cannot be an order's id."""
     try:

@@ -4,8 +4,11 @@ import pytest
 
 from app.domain.gateway import AuthorizeRequest, OutcomeUnknownError, Status, UnavailableError
 from app.domain.methods import Method
+from app.domain.reversals import refund_name
 from tests.gateways.asking import HELD, PRICE, card, held, request, since, taken
 from tests.gateways.subject import Charges, Subject
+
+NAME = refund_name("contract", "first")
 
 
 @pytest.mark.parametrize(
@@ -79,8 +82,8 @@ async def test_a_gateway_that_cannot_be_reached_is_unavailable(
         gateway.look_up(order_id, None, since()),
         gateway.capture("pi_1", PRICE, key=order_id),
         gateway.void("pi_1", key=order_id),
-        gateway.refund(order_id, "pi_1", PRICE, "ref_1", key=order_id),
-        gateway.look_up_refund("pi_1", "ref_1"),
+        gateway.refund(order_id, "pi_1", PRICE, NAME, key=order_id),
+        gateway.look_up_refund("pi_1", NAME),
         gateway.look_up_dispute("du_1"),
     ):
         with pytest.raises(UnavailableError):
@@ -100,7 +103,7 @@ async def test_a_lost_answer_about_held_or_taken_money_is_asked_for_again(
             return await gateway.void(transaction_id, key=order_id)
         if what == "capture":
             return await gateway.capture(transaction_id, PRICE, key=order_id)
-        made = await gateway.refund(order_id, transaction_id, PRICE, "first", key=order_id)
+        made = await gateway.refund(order_id, transaction_id, PRICE, NAME, key=order_id)
         return made.refund_id
 
     await subject.fault("/v1/", action="drop", mode=mode)

@@ -8,10 +8,14 @@ import pytest
 from app.domain.gateway import AuthorizeRequest, GatewayRefund, RefusedError
 from app.domain.methods import Method
 from app.domain.money import Money
-from app.domain.reversals import DisputeState, RefundState
+from app.domain.reversals import DisputeState, RefundState, refund_name
 from tests.gateways.asking import HELD, PRICE, TAKEN, card, held, taken
 from tests.gateways.subject import Subject
 from tests.sandbox.program import until
+
+FIRST, SECOND, SLOW, LOST = (
+    refund_name("contract", key) for key in ("first", "second", "slow", "lost")
+)
 
 
 async def _refund(
@@ -32,11 +36,11 @@ async def _state(subject: Subject, transaction_id: str, name: str) -> RefundStat
 
 async def test_money_goes_back_once_for_each_name(subject: Subject, order_id: str) -> None:
     transaction_id = await taken(subject, order_id)
-    first = await _refund(subject, order_id, transaction_id, 1999, "first")
-    assert (first.transaction_id, first.name) == (transaction_id, "first")
+    first = await _refund(subject, order_id, transaction_id, 1999, FIRST)
+    assert (first.transaction_id, first.name) == (transaction_id, FIRST)
     assert (first.amount, first.state) == (PRICE.of(1999), RefundState.SUCCEEDED)
-    assert await _refund(subject, order_id, transaction_id, 1999, "first") == first
-    second = await _refund(subject, order_id, transaction_id, 3000, "second")
+    assert await _refund(subject, order_id, transaction_id, 1999, FIRST) == first
+    second = await _refund(subject, order_id, transaction_id, 3000, SECOND)
     assert second.refund_id != first.refund_id
     charges = await subject.charges(order_id)
     assert (charges.refunds, charges.refunded) == (2, 4999)
@@ -46,8 +50,8 @@ async def test_a_refund_of_the_same_name_is_not_made_again_when_its_key_is_forgo
     subject: Subject, order_id: str
 ) -> None:
     transaction_id = await taken(subject, order_id)
-    made = await _refund(subject, order_id, transaction_id, 1999, "first", key="1")
-    again = await _refund(subject, order_id, transaction_id, 1999, "first", key="2")
+    made = await _refund(subject, order_id, transaction_id, 1999, FIRST, key="1")
+    again = await _refund(subject, order_id, transaction_id, 1999, FIRST, key="2")
     assert again.refund_id == made.refund_id
     assert (await subject.charges(order_id)).refunded == 1999
 
@@ -56,20 +60,21 @@ async def test_a_refund_is_found_by_our_name_or_the_gateways(
     subject: Subject, order_id: str
 ) -> None:
     transaction_id = await taken(subject, order_id)
-    made = await _refund(subject, order_id, transaction_id, 1999, "first")
-    assert await subject.gateway.look_up_refund(transaction_id, "first") == made
+    made = await _refund(subject, order_id, transaction_id, 1999, FIRST)
+    assert await subject.gateway.look_up_refund(transaction_id, FIRST) == made
     assert await subject.gateway.look_up_refund(transaction_id, made.refund_id) == made
-    assert await subject.gateway.look_up_refund(transaction_id, "second") is None
+    assert await subject.gateway.look_up_refund(transaction_id, SECOND) is None
 
 
 async def test_a_refund_is_found_behind_a_hundred_others(subject: Subject, order_id: str) -> None:
     transaction_id = await taken(subject, order_id)
-    first = await _refund(subject, order_id, transaction_id, 1, "first")
+    first = await _refund(subject, order_id, transaction_id, 1, FIRST)
     for batch in range(10):
+        names = [refund_name("contract", f"{batch}-{n}") for n in range(10)]
         await asyncio.gather(
-            *(_refund(subject, order_id, transaction_id, 1, f"{batch}-{n}") for n in range(10))
+            *(_refund(subject, order_id, transaction_id, 1, name) for name in names)
         )
-    found = await subject.gateway.look_up_refund(transaction_id, "first")
+    found = await subject.gateway.look_up_refund(transaction_id, FIRST)
     assert found is not None
     assert found.refund_id == first.refund_id
     assert (await subject.charges(order_id)).refunds == 101
@@ -77,24 +82,24 @@ async def test_a_refund_is_found_behind_a_hundred_others(subject: Subject, order
 
 async def test_a_refund_may_take_days(subject: Subject, order_id: str) -> None:
     transaction_id = await taken(subject, order_id, subject.slow_refund_card)
-    made = await _refund(subject, order_id, transaction_id, 1999, "slow")
+    made = await _refund(subject, order_id, transaction_id, 1999, SLOW)
     assert (made.state, made.failure) == (RefundState.PENDING, None)
 
     async def arrived() -> bool:
-        return await _state(subject, transaction_id, "slow") is RefundState.SUCCEEDED
+        return await _state(subject, transaction_id, SLOW) is RefundState.SUCCEEDED
 
     await until(arrived)
 
 
 async def test_a_refund_that_does_not_arrive_says_why(subject: Subject, order_id: str) -> None:
     transaction_id = await taken(subject, order_id, subject.lost_refund_card)
-    await _refund(subject, order_id, transaction_id, 4999, "lost")
+    await _refund(subject, order_id, transaction_id, 4999, LOST)
 
     async def failed() -> bool:
-        return await _state(subject, transaction_id, "lost") is RefundState.FAILED
+        return await _state(subject, transaction_id, LOST) is RefundState.FAILED
 
     await until(failed)
-    found = await subject.gateway.look_up_refund(transaction_id, "lost")
+    found = await subject.gateway.look_up_refund(transaction_id, LOST)
     assert found is not None
     assert (found.amount, found.failure) == (PRICE, "expired_or_canceled_card")
     assert (await subject.charges(order_id)).refunded == 0
@@ -103,7 +108,7 @@ async def test_a_refund_that_does_not_arrive_says_why(subject: Subject, order_id
 async def test_no_more_goes_back_than_was_taken(subject: Subject, order_id: str) -> None:
     transaction_id = await taken(subject, order_id)
     with pytest.raises(RefusedError):
-        await _refund(subject, order_id, transaction_id, 5000, "first")
+        await _refund(subject, order_id, transaction_id, 5000, FIRST)
     assert await subject.charges(order_id) == TAKEN
 
 
@@ -119,7 +124,7 @@ async def test_a_part_that_the_gateway_cannot_express_is_refused(
     await subject.gateway.capture(transaction_id, ariary, key=f"{order_id}:2")
     with pytest.raises(RefusedError):
         await subject.gateway.refund(
-            order_id, transaction_id, ariary.of(1), "first", key=f"{order_id}:3"
+            order_id, transaction_id, ariary.of(1), FIRST, key=f"{order_id}:3"
         )
     assert (await subject.charges(order_id)).refunds == 0
 
@@ -127,7 +132,7 @@ async def test_a_part_that_the_gateway_cannot_express_is_refused(
 async def test_money_that_was_not_taken_cannot_go_back(subject: Subject, order_id: str) -> None:
     transaction_id = await held(subject, order_id)
     with pytest.raises(RefusedError):
-        await _refund(subject, order_id, transaction_id, 4999, "first")
+        await _refund(subject, order_id, transaction_id, 4999, FIRST)
     assert await subject.charges(order_id) == HELD
 
 
@@ -159,10 +164,10 @@ async def test_disputed_money_cannot_be_refunded_until_the_dispute_is_won(
     transaction_id = await taken(subject, order_id)
     dispute_id = await subject.dispute(transaction_id, 4999)
     with pytest.raises(RefusedError) as refusal:
-        await _refund(subject, order_id, transaction_id, 4999, "first", key="1")
+        await _refund(subject, order_id, transaction_id, 4999, FIRST, key="1")
     assert refusal.value.code == "charge_disputed"
     await subject.decide(dispute_id, "won")
-    await _refund(subject, order_id, transaction_id, 4999, "first", key="2")
+    await _refund(subject, order_id, transaction_id, 4999, FIRST, key="2")
     assert (await subject.charges(order_id)).refunded == 4999
 
 

@@ -131,7 +131,13 @@ async def test_what_did_not_come_in_cannot_be_disputed(sandbox: Sandbox, order: 
         assert (status, bool(words)) == (422, True)
     assert (await _refused(sandbox, "disputes", payment_intent="pi_nothing"))[0] == 404
     paid = await _paid(sandbox, order)
-    for wrong in ({"amount": 1001}, {"amount": 0}, {"reason": "a whim"}):
+    for wrong in (
+        {"amount": 1001},
+        {"amount": 0},
+        {"reason": "a whim"},
+        {"answer_within": 0},
+        {"answer_within": 10**30},
+    ):
         assert (await _refused(sandbox, "disputes", payment_intent=paid.id, **wrong))[0] == 422
 
 
@@ -171,6 +177,17 @@ async def test_a_dispute_that_nobody_answers_is_lost(own_sandbox: Sandbox) -> No
     lost = await disputes.retrieve_async(dispute["id"])
     assert (lost.status, lost.evidence_details.past_due) == ("lost", True)
     assert (await own_sandbox.events_of(intent.id))[-1] == "charge.dispute.closed"
+
+
+async def test_the_time_to_answer_a_dispute_can_be_chosen(own_sandbox: Sandbox) -> None:
+    intent = await _paid(own_sandbox, "hurried")
+    dispute = await own_sandbox.control("disputes", payment_intent=intent.id, answer_within=3600)
+    assert dispute["evidence_details"]["due_by"] == dispute["created"] + 3600
+    disputes = own_sandbox.stripe.disputes
+    await own_sandbox.control("clock", advance_seconds=3000)
+    assert (await disputes.retrieve_async(dispute["id"])).status == "needs_response"
+    await own_sandbox.control("clock", advance_seconds=601)
+    assert (await disputes.retrieve_async(dispute["id"])).status == "lost"
 
 
 async def test_a_refund_in_full_leaves_nothing_for_a_dispute_that_was_to_come(

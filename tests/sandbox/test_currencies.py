@@ -3,7 +3,7 @@
 import pytest
 import stripe
 
-from tests.sandbox.program import Sandbox
+from tests.sandbox.program import Sandbox, payment
 
 _ODD = "parameter_invalid_integer"
 _WHOLE = "invalid_charge_amount_no_decimal_compatible"
@@ -87,3 +87,26 @@ async def test_a_currency_has_its_least_amount(sandbox: Sandbox, currency: str, 
 async def test_an_amount_has_at_most_eight_digits(sandbox: Sandbox, currency: str) -> None:
     await _is_taken(sandbox, 99_999_999, currency)
     await _is_refused(sandbox, 100_000_000, currency, "amount_too_large")
+
+
+@pytest.mark.parametrize(
+    ("currency", "held", "odd", "code"),
+    [
+        ("kwd", 5120, 2564, _ODD),
+        ("isk", 50000, 2550, _WHOLE),
+        ("ugx", 500000, 250050, _WHOLE),
+    ],
+)
+async def test_a_part_that_is_captured_keeps_the_currencys_step_too(
+    sandbox: Sandbox, order: str, currency: str, held: int, odd: int, code: str
+) -> None:
+    intents = sandbox.stripe.payment_intents
+    intent = await intents.create_async(payment(order, amount=held, currency=currency))
+    with pytest.raises(stripe.InvalidRequestError) as refusal:
+        await intents.capture_async(intent.id, {"amount_to_capture": odd})
+    assert (refusal.value.http_status, refusal.value.code) == (400, code)
+    assert refusal.value.param == "amount_to_capture"
+    assert (await intents.retrieve_async(intent.id)).status == "requires_capture"
+    whole = odd - odd % 100
+    taken = await intents.capture_async(intent.id, {"amount_to_capture": whole})
+    assert (taken.status, taken.amount_received) == ("succeeded", whole)

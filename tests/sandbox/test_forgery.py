@@ -81,6 +81,8 @@ async def test_a_made_up_event_is_in_no_list_and_comes_once(
     [
         ({"type": "charge.succeeded"}, 422),
         ({"object": {}}, 422),
+        ({"type": "", "object": {}}, 422),
+        ({"type": "", "from_event": "evt_1"}, 422),
         ({"object": {}, "from_event": "evt_1", "type": "charge.succeeded"}, 422),
         ({"from_event": "evt_nothing"}, 404),
         ({"type": "charge.succeeded", "object": {}, "signed": "badly"}, 422),

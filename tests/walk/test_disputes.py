@@ -10,10 +10,10 @@ from tests.walk.running import Json, Running, by_token, eventually, new_order
 CAPTURE = "/v1/payment_intents/.+/capture"
 
 
-async def disputed(running: Running, order_id: str) -> str:
+async def disputed(running: Running, order_id: str, **terms: int) -> str:
     """The shopper's bank takes all of it back. The dispute's id."""
     intent = (await running.read(order_id))["transaction_id"]
-    dispute = await running.control("disputes", payment_intent=intent)
+    dispute = await running.control("disputes", payment_intent=intent, **terms)
     return str(dispute["id"])
 
 
@@ -64,6 +64,34 @@ async def test_after_a_dispute_was_won_another_may_be_lost(running: Running) -> 
     assert order["needs_attention"] == [f"dispute {second} is lost"]
     problem(await running.ask(order_id, "refunds", "one"), 409, "not-refundable")
     assert await with_the_bank(running, order_id) == 4999
+
+
+async def test_the_evidence_is_asked_for_while_there_is_time_to_give_it(running: Running) -> None:
+    order_id = await running.paid("evidence")
+    dispute = await disputed(running, order_id, answer_within=20)
+    order = await running.until(order_id, status="disputed")
+    due = datetime.fromisoformat(order["disputes"][0]["evidence_due_by"])
+
+    async def asked_for() -> bool:
+        nonlocal order
+        order = await running.read(order_id)
+        return "evidence_due" in [row["event"] for row in order["timeline"]]
+
+    await eventually(asked_for)
+
+    [warned] = [row for row in order["timeline"] if row["event"] == "evidence_due"]
+    assert dispute in warned["summary"]
+    assert datetime.fromisoformat(warned["at"]) < due
+    assert order["status"] == "disputed"
+    assert order["needs_attention"] == [
+        f"dispute {dispute} is open: evidence is due by {due:%Y-%m-%d %H:%M} UTC"
+    ]
+
+    await running.control(f"disputes/{dispute}", verdict="won")
+
+    order = await running.until(order_id, status="captured")
+    assert order["needs_attention"] == []
+    assert await with_the_bank(running, order_id) == 0
 
 
 async def disputed_before_it_is_shipped(running: Running, name: str) -> tuple[Json, str]:

@@ -201,6 +201,15 @@ async def test_five_attempts_are_made_and_kept_and_no_sixth(running: Running) ->
     await running.never_charged(order_id)
 
 
+async def test_a_debit_card_pays_and_is_shown_as_one(running: Running) -> None:
+    order_id = new_order("debit-card")
+    paid = {**by_token(order_id, "pm_card_visa_debit"), "payment_method": "debit_card"}
+    await running.taken_on(paid)
+    order = await running.until(order_id)
+    assert order["payment_method"] == {"type": "debit_card", "brand": "visa", "last4": "5556"}
+    await running.charged_once(order_id)
+
+
 # Wallets, and pages of the method's own.
 
 
