@@ -1,6 +1,5 @@
 """What the workflow and the gateway have to say to each other about one order's payment."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -46,11 +45,16 @@ _MONEY = frozenset({Status.AUTHORIZED, Status.CAPTURED})
 _NO_MONEY = frozenset({Status.NOTHING, Status.DECLINED, Status.REQUIRES_ACTION})
 
 
+# Waits until something is true, or the time is up, and takes in what the gateway reports meanwhile.
+Until = Callable[[Callable[[], bool], timedelta | None], Awaitable[None]]
+
+
 class GatewayTalk:
     """Each method asks, and keeps what it learns in `known`."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, until: Until) -> None:
         self._known = known
+        self._until = until
         self._order = known.order
         self._unknown_since: datetime | None = None
 
@@ -251,7 +255,10 @@ class GatewayTalk:
         while not done():
             number += 1
             if number > 1:
-                await asyncio.sleep(min(2**number, LONGEST_CAPTURE_PAUSE.total_seconds()))
+                pause = timedelta(seconds=2 ** min(number, 12))
+                await self._until(done, min(pause, LONGEST_CAPTURE_PAUSE))
+                if done():
+                    return
             try:
                 learnt = await workflow.execute_activity_method(
                     act,

@@ -1,6 +1,5 @@
 """The money of an order that is undone after its capture."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from temporalio import workflow
@@ -10,6 +9,7 @@ from app.domain.facts import Event
 from app.domain.money import Money
 from app.domain.reversals import refund_name
 from app.temporal import names
+from app.workflows.gateway_talk import Until
 from app.workflows.known import Known
 from app.workflows.messages import RefundInput
 from app.workflows.refund import RefundWorkflow
@@ -17,9 +17,6 @@ from app.workflows.refund import RefundWorkflow
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=12)
 WHY = "order undone"
-
-# Waits until something is true, or the time is up, and takes in what the gateway reports meanwhile.
-Until = Callable[[Callable[[], bool], timedelta | None], Awaitable[None]]
 
 
 class GivingBack:

@@ -67,7 +67,7 @@ class PaymentWorkflow:
     def __init__(self, order: PaymentInput) -> None:
         self._order = order
         self._known = Known(order, self._awaited)
-        self._gateway = GatewayTalk(self._known)
+        self._gateway = GatewayTalk(self._known, self._until)
         self._giving_back = GivingBack(self._known, self._until)
         self._inbox = _Inbox()
         self._expires_at = workflow.now() + timedelta(seconds=order.expiry_seconds)

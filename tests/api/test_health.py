@@ -58,15 +58,8 @@ async def test_a_missing_worker_is_named(lonely: httpx.AsyncClient) -> None:
     assert ready.json()["parts"] == {"database": "ok", "temporal": "ok", "worker": "missing"}
 
 
-async def description(running: Running) -> Json:
-    # It holds an example card, so it is not among the answers that are searched for cards.
-    async with httpx.AsyncClient(base_url=running.stack.api_url, trust_env=False) as reader:
-        said: Json = (await reader.get("/openapi.json")).json()
-    return said
-
-
 async def test_the_description_names_every_status_with_an_example(running: Running) -> None:
-    told = await description(running)
+    told = await running.description()
     documented = {
         f"{method} {path}": set(operation["responses"])
         for path, operations in told["paths"].items()
@@ -121,7 +114,7 @@ def has_example(content: Json, told: Json) -> bool:
 
 
 async def test_the_description_is_of_the_card_as_it_is_taken(running: Running) -> None:
-    schemas = (await description(running))["components"]["schemas"]
+    schemas = (await running.description())["components"]["schemas"]
     assert "HTTPValidationError" not in schemas
     assert schemas["InitiateRequest"]["additionalProperties"] is False
     assert schemas["CreditCard"]["properties"]["number"]["examples"] == ["4111 1111 1111 1111"]

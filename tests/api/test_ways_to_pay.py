@@ -527,7 +527,7 @@ async def test_a_customer_whom_the_gateway_has_forgotten_has_nothing_saved(
 
 
 async def test_the_documented_requests_are_taken_on(running: Running) -> None:
-    described = (await running.shop.get("/openapi.json")).json()
+    described = await running.description()
     documented = described["paths"][INITIATE]["post"]["requestBody"]["content"]
     examples = documented["application/json"]["examples"]
     customer = new_order("customer")
