@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -256,7 +257,10 @@ class GatewayTalk:
             number += 1
             if number > 1:
                 pause = timedelta(seconds=2 ** min(number, 12))
-                await self._until(done, min(pause, LONGEST_CAPTURE_PAUSE))
+                await self._until(
+                    partial(self._has_moved_on, done, self._known.payment.state),
+                    min(pause, LONGEST_CAPTURE_PAUSE),
+                )
                 if done():
                     return
             try:
@@ -275,6 +279,9 @@ class GatewayTalk:
                     return
             else:
                 await self._adopt(learnt)
+
+    def _has_moved_on(self, done: Callable[[], bool], since: State) -> bool:
+        return done() or self._known.payment.state is not since
 
     async def release_hold(self) -> None:
         """Void, unless it turns out to be captured. An expired checkout may still have a payment

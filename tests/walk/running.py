@@ -395,6 +395,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory, record: Path) -> Asy
     folder = tmp_path_factory.mktemp("running")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SANDBOX_RECORD", str(record))
+        environment.setenv("INITIATE_WAIT_SECONDS", "4")  # half of what a storefront waits
         async with Stack(folder, Ports.free(), lambda _line: None) as stack:
             await stack.start()
             running = Running(stack)

@@ -68,7 +68,7 @@ async def test_after_a_dispute_was_won_another_may_be_lost(running: Running) -> 
 
 async def test_the_evidence_is_asked_for_while_there_is_time_to_give_it(running: Running) -> None:
     order_id = await running.paid("evidence")
-    dispute = await disputed(running, order_id, answer_within=20)
+    dispute = await disputed(running, order_id, answer_within=12)
     order = await running.until(order_id, status="disputed")
     due = datetime.fromisoformat(order["disputes"][0]["evidence_due_by"])
 
