@@ -1,13 +1,18 @@
 """Which port each part listens on, and whether it is free."""
 
 import asyncio
-import contextlib
+import itertools
+import random
 import socket
 from dataclasses import dataclass
 
 from app.embedded.errors import StackError
 
 HOST = "127.0.0.1"
+# Below what kernels lend to outgoing connections: one of those could take a server's port while the
+# server is being started again.
+_NOT_EPHEMERAL = range(15_000, 32_768)
+_random = random.SystemRandom()
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,8 @@ def free_port() -> int:
 
 
 def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:  # all at once, so that none comes twice
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [probe.getsockname()[1] for probe in probes]
+    ports = _random.sample(_NOT_EPHEMERAL, len(_NOT_EPHEMERAL))
+    return list(itertools.islice(filter(_is_free, ports), count))
 
 
 async def require_free(doors: dict[int, str], patience: float) -> None:

@@ -6,7 +6,6 @@ import inspect
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,8 @@ from typing import Any
 import httpx
 import stripe
 from stripe import V1Services
+
+from app.embedded.ports import free_port
 
 REPO = Path(__file__).resolve().parents[2]
 KEY = "sk_test_sandbox"
@@ -39,12 +40,6 @@ async def until(fulfilled: Callable[[], object], seconds: float = _PATIENCE) -> 
             return
         assert time.monotonic() < deadline, "waited in vain"
         await asyncio.sleep(0.01)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox.program import REPO, Receiver, Sandbox, free_port, payment, until
+from app.embedded.ports import free_port
+from tests.sandbox.program import REPO, Receiver, Sandbox, payment, until
 
 
 async def test_an_acknowledged_charge_survives_a_kill(own_sandbox: Sandbox) -> None:
