@@ -4,8 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ONCE ?=
+N ?= 200
+KILLS ?= 10
+SEED ?= 1
+PIECE ?= 1000
+MINUTES ?= 8
+SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test traffic check lock picture guide clean help
+.PHONY: run test chaos traffic check lock picture guide clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -23,11 +29,14 @@ run: $(READY)  ## start everything on this machine and place a sample order (ONC
 	$(BIN)/tillflow run $(if $(filter 1,$(ONCE)),--once)
 
 test: $(READY)  ## the whole suite, on real parts
-	$(BIN)/python -m pytest
+	$(SUITE)
+
+chaos: $(READY)  ## break everything under load: N payments, KILLS, SEED; a fresh stack for each PIECE, MINUTES of load at most
+	$(BIN)/python -m chaos --payments $(N) --kills $(KILLS) --seed $(SEED) --piece $(PIECE) --minutes $(MINUTES)
 
 traffic: $(READY)  ## the suite again, its traffic with the gateway recorded and judged
 	@mkdir -p .tillflow && rm -f .tillflow/traffic.jsonl
-	SANDBOX_RECORD="$(CURDIR)/.tillflow/traffic.jsonl" $(BIN)/python -m pytest
+	SANDBOX_RECORD="$(CURDIR)/.tillflow/traffic.jsonl" $(SUITE)
 	$(BIN)/python -m tests.sandbox.judge .tillflow/traffic.jsonl
 
 check: $(READY)  ## lint, types, import floors, lock file

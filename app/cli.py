@@ -1,12 +1,18 @@
 """`tillflow …`. Each command imports what it needs when it runs, so that help is quick."""
 
 import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
+from app import ledger_commands
+from app.domain.records import RecordsUnavailableError
 from app.embedded.errors import StackError
+
+# All told, a process that is told to end has 25 seconds; some are for letting go of connections.
+DRAIN_SECONDS = 22
 
 app = typer.Typer(
     help="A payment service for storefronts.",
@@ -14,8 +20,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+_TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 stock = typer.Typer(help="What is on the shelf.", no_args_is_help=True)
 app.add_typer(stock, name="stock")
+app.add_typer(ledger_commands.ledger, name="ledger")
 
 
 @app.command()
@@ -33,24 +41,35 @@ def run(
 @app.command()
 def api() -> None:
     """Serve the HTTP API."""
+    import os
+    import signal
+
     import uvicorn
 
     from app.config import Settings
 
     settings = Settings()
-    uvicorn.run(
-        "app.api.main:create_app",
-        factory=True,
-        host=settings.api_host,
-        port=settings.api_port,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        # Longer than a client's or a load balancer's pool keeps a connection, so that it is not
-        # closed under a request that is just being sent.
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=25,
-    )
+    # When it has finished, uvicorn sends itself the signal again: a clean end is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        uvicorn.run(
+            "app.api.main:create_app",
+            factory=True,
+            host=settings.api_host,
+            port=settings.api_port,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            # Longer than a client's or a load balancer's pool keeps a connection, so that it is
+            # not closed under a request that is just being sent.
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+    except SystemExit as end:
+        # Temporal's own threads may still be about, and would abort a Python that is shutting
+        # down around them.
+        sys.stdout.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1)
 
 
 @app.command()
@@ -68,6 +87,37 @@ def migrate() -> None:
     from app.db.migrate import migrate as apply_migrations
 
     apply_migrations(Settings().database_url.get_secret_value())
+
+
+@app.command()
+def reconcile(
+    since: Annotated[datetime, typer.Option(formats=_TIMES, help="UTC.")],
+    until: Annotated[
+        datetime | None, typer.Option(formats=_TIMES, help="UTC, not included; now if left out.")
+    ] = None,
+) -> None:
+    """Compare a period with the gateway's books. Exits with 1 where they differ."""
+    import asyncio
+
+    from app import reconcile_command
+    from app.config import Settings
+    from app.domain.gateway import Period
+
+    period = Period(since.replace(tzinfo=UTC), (until or datetime.now(UTC)).replace(tzinfo=UTC))
+    if period.since >= period.until:
+        raise typer.BadParameter("it is not before the end of the period", param_hint="--since")
+    try:
+        report = asyncio.run(
+            reconcile_command.reconcile(
+                Settings(), period, lambda at: typer.echo(f"{at} …", err=True)
+            )
+        )
+    except reconcile_command.NoTemporalError as error:
+        print(f"tillflow: {error}", file=sys.stderr)
+        sys.exit(1)
+    typer.echo("\n".join(reconcile_command.lines(report)))
+    if report.difference_count:
+        sys.exit(1)
 
 
 @stock.command("set")
@@ -97,6 +147,9 @@ def main() -> None:
         print(f"tillflow: {error}", file=sys.stderr)
         if error.detail:
             print(error.detail, file=sys.stderr)
+        sys.exit(1)
+    except RecordsUnavailableError as error:
+        print(f"tillflow: {error}", file=sys.stderr)
         sys.exit(1)
     except ValidationError as error:
         names = ", ".join(str(each["loc"][0]).upper() for each in error.errors())

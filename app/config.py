@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     initiate_wait_seconds: float = Field(default=8, gt=0)
     checkout_expiry_seconds: float = Field(default=30 * 60, gt=0)
     callback_grace_seconds: float = Field(default=10, gt=0)
+    # As long as Stripe surely keeps an idempotency key: then an operator is called for.
+    unknown_age_limit_seconds: float = Field(default=24 * 3600, gt=0)
 
     # Mail.
     smtp_host: str = "127.0.0.1"

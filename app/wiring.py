@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,12 +13,17 @@ from app.activities.callbacks import CallbackActivities
 from app.activities.disputes import DisputeActivities
 from app.activities.fulfilment import fulfilment_activities
 from app.activities.payment import PaymentActivities
+from app.activities.reconciliation import ReconciliationActivities
 from app.activities.refunds import RefundActivities
+from app.activities.stranded import StrandedActivities
+from app.activities.unknown import UnknownActivities
 from app.config import Settings
 from app.db.engine import create_engine
+from app.db.reconciliation import PostgresReconciliations
 from app.db.records import PostgresRecords
 from app.domain.fulfilment import FulfilmentStep
 from app.domain.gateway import Gateway
+from app.domain.reconciliation import Reconciliations
 from app.domain.records import Records
 from app.fulfilment.reserve_stock import ReserveStock
 from app.fulfilment.send_receipt import MailServer, SendReceipt
@@ -25,6 +32,10 @@ from app.gateways.generic import GenericCallbacks
 from app.gateways.stripe import StripeGateway
 from app.temporal.client import connect
 from app.temporal.delivery import CallbackDelivery
+from app.workflows.starts import PaymentStarts
+
+# An order that a storefront may still be asking about is not stranded.
+STRANDED_SLACK = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -36,24 +47,43 @@ class Parts:
     generic_callbacks: GenericCallbacks
     steps: tuple[FulfilmentStep, ...]
     records: Records
+    reconciliations: Reconciliations
     temporal: Client
     delivery: CallbackDelivery
+    starts: PaymentStarts
     close: Callable[[], Awaitable[None]]  # lets go of every connection
 
     def activities(self) -> list[Callable[..., Any]]:
         """What the worker runs."""
-        return activities(self.gateway, self.steps, self.records, self.delivery)
+        return activities(
+            self.gateway,
+            self.steps,
+            self.records,
+            self.reconciliations,
+            self.delivery,
+            self.starts,
+            self.temporal,
+        )
 
 
 def activities(
     gateway: Gateway,
     steps: Sequence[FulfilmentStep],
     records: Records,
+    reconciliations: Reconciliations,
     delivery: CallbackDelivery,
+    starts: PaymentStarts,
+    temporal: Client,
 ) -> list[Callable[..., Any]]:
     """Every activity there is, on these parts."""
     payment = PaymentActivities(gateway, records)
     refunds = RefundActivities(gateway, records)
+    reconciliation = ReconciliationActivities(gateway, records, reconciliations)
+    stranded = StrandedActivities(
+        records,
+        partial(starts.start_unattempted, temporal),
+        timedelta(seconds=starts.expiry_seconds) + STRANDED_SLACK,
+    )
     return [
         payment.authorize_payment,
         payment.look_up_payment,
@@ -64,8 +94,20 @@ def activities(
         refunds.note_refund,
         refunds.make_refund,
         refunds.look_up_refund,
+        UnknownActivities(records).note_unknown,
         DisputeActivities(gateway, records).look_up_dispute,
-        CallbackActivities(records, delivery.deliver).deliver_callbacks,
+        CallbackActivities(records, delivery.deliver_waiting).deliver_callbacks,
+        stranded.start_stranded,
+        reconciliation.begin_reconciliation,
+        reconciliation.take_in_events,
+        reconciliation.compare_payments,
+        reconciliation.compare_refunds,
+        reconciliation.compare_disputes,
+        reconciliation.compare_movements,
+        reconciliation.look_for_ours,
+        reconciliation.look_again,
+        reconciliation.flag_differences,
+        reconciliation.finish_reconciliation,
         *fulfilment_activities(steps, records),
     ]
 
@@ -100,6 +142,7 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
     engine = create_engine(settings.database_url.get_secret_value())
     gateway = build_gateway(settings)
     records = PostgresRecords(engine, gateway.name)
+    steps = build_steps(settings, engine)
     temporal = await connect(settings, lazy=lazy_temporal)
 
     async def close() -> None:
@@ -110,9 +153,18 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
         settings=settings,
         gateway=gateway,
         generic_callbacks=GenericCallbacks(settings.callback_secret.get_secret_value()),
-        steps=build_steps(settings, engine),
+        steps=steps,
         records=records,
+        reconciliations=PostgresReconciliations(engine),
         temporal=temporal,
         delivery=CallbackDelivery(temporal, records, settings.task_queue),
+        starts=PaymentStarts(
+            gateway.name,
+            [step.plan for step in steps],
+            settings.task_queue,
+            settings.checkout_expiry_seconds,
+            settings.callback_grace_seconds,
+            settings.unknown_age_limit_seconds,
+        ),
         close=close,
     )

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sandbox import (
+    balance,
     charges,
     customers,
     disputes,
@@ -41,6 +42,7 @@ from sandbox.store import Json, Store
 log = logging.getLogger("sandbox")
 
 _ROUTES = [
+    *balance.ROUTES,
     *charges.ROUTES,
     *customers.ROUTES,
     *disputes.ROUTES,
@@ -121,6 +123,7 @@ class Api:
     async def _work(self, request: Request, call: _Call) -> Response:
         fault = self._faults.take(call.method, call.path)
         if fault is not None and fault.mode == "before":
+            self._faults.note(fault, call.method, call.path, worked=False)
             if fault.status is not None:
                 return self._send(
                     call, self._complete(call, _fault_reply(fault.status, fault.code))
@@ -133,9 +136,12 @@ class Api:
             instead = self._complete(call, _fault_reply(fault.status, fault.code))
         answer = self._perform(call, instead)
         self._after_commit()
-        if fault is not None and await self._suffer(request, fault):
-            return Response()
         replayed_from = None if answer.request_id == call.request_id else answer.request_id
+        if fault is not None:
+            worked = replayed_from is None and answer.reply.status == 200
+            self._faults.note(fault, call.method, call.path, worked=worked)
+            if await self._suffer(request, fault):
+                return Response()
         return self._send(call, instead or answer.reply, replayed_from)
 
     async def _suffer(self, request: Request, fault: Fault) -> bool:

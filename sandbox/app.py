@@ -34,7 +34,7 @@ def build(settings: Settings) -> Starlette:
     register_from_settings(context)
     deliveries = Deliveries(context)
     timers = Timers(context, deliveries.wake)
-    faults, recorder = Faults(), Recorder(settings.record)
+    faults, recorder = Faults(store, clock), Recorder(settings.record)
 
     def after_commit() -> None:
         deliveries.wake()

@@ -6,7 +6,7 @@ debit_payments.py.
 
 from dataclasses import dataclass
 
-from sandbox import ledger, serialisation
+from sandbox import balance, ledger, serialisation
 from sandbox.context import Context
 from sandbox.errors import Reply
 from sandbox.events import emit
@@ -97,6 +97,7 @@ def captured(context: Context, intent: Json, charge: Json, amount: int) -> None:
     details = charge["payment_method_details"]
     details[details["type"]].pop("capture_before", None)
     charge.update(captured=True, amount_captured=amount)
+    charge["balance_transaction"] = balance.charged(context, charge)["id"]
     context.store.clear_timer(EXPIRE_CAPTURE, intent["id"])
     intent.update(status="succeeded", amount_capturable=0, amount_received=amount)
     context.store.save(charge)

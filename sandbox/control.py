@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox import ledger
+from sandbox import balance, delivery_list, ledger
 from sandbox.capture_window import capture_window, set_capture_window
 from sandbox.context import Context
-from sandbox.deliveries import Deliveries, Mode
+from sandbox.currencies import checked_currency
+from sandbox.deliveries import Deliveries, Rules
 from sandbox.disputes import REASONS, decide, raise_dispute
 from sandbox.errors import ApiError, unfit
 from sandbox.faults import Fault, Faults
@@ -35,9 +36,11 @@ class _Order(BaseModel):
 
 
 class Advance(_Order):
-    """How far to move the sandbox's clock, in seconds; never back."""
+    """How far to move the sandbox's clock, in seconds; never back. `skew_seconds` is how wrong the
+    clock is from now on that dates signatures, until told otherwise or restarted."""
 
-    advance_seconds: float = Field(ge=0)
+    advance_seconds: float = Field(default=0, ge=0)
+    skew_seconds: float | None = None
 
 
 class Settle(_Order):
@@ -75,6 +78,13 @@ class Verdict(_Order):
     verdict: Literal["won", "lost"]
 
 
+class Payout(_Order):
+    """What the merchant's bank gets of the balance in one currency: `amount`, or all of it."""
+
+    currency: str = "usd"
+    amount: int | None = Field(default=None, ge=1)
+
+
 class Control:
     def __init__(
         self,
@@ -99,6 +109,7 @@ class Control:
             Route("/control/faults", _local(self._clear_faults), methods=["DELETE"]),
             Route("/control/deliveries", _local(self._set_mode), methods=["POST"]),
             Route("/control/deliveries", _local(self._read_deliveries), methods=["GET"]),
+            Route("/control/deliveries/list", _local(self._list_deliveries), methods=["GET"]),
             Route("/control/forge", _local(self._forge), methods=["POST"]),
             Route("/control/secret", _local(self._renew_secret), methods=["POST"]),
             Route("/control/clock", _local(self._advance), methods=["POST"]),
@@ -106,6 +117,7 @@ class Control:
             Route("/control/capture-window", _local(self._set_window), methods=["POST"]),
             Route("/control/disputes", _local(self._dispute), methods=["POST"]),
             Route("/control/disputes/{id}", _local(self._decide), methods=["POST"]),
+            Route("/control/payouts", _local(self._pay_out), methods=["POST"]),
             Route("/control/ledger", _local(self._ledger), methods=["GET"]),
         ]
 
@@ -114,18 +126,23 @@ class Control:
         return await self._list_faults(request)
 
     async def _list_faults(self, request: Request) -> Json:
-        return {"faults": [fault.model_dump() for fault in self._faults.waiting]}
+        waiting = [fault.model_dump() for fault in self._faults.waiting]
+        return {"faults": waiting, "met": self._faults.met()}
 
     async def _clear_faults(self, request: Request) -> Json:
         self._faults.waiting.clear()
         return await self._list_faults(request)
 
     async def _set_mode(self, request: Request) -> Json:
-        self._deliveries.set_mode(await _read(request, Mode))
+        self._deliveries.set_rules((await _read(request, Rules)).rules)
         return await self._read_deliveries(request)
 
     async def _read_deliveries(self, request: Request) -> Json:
-        return {**self._deliveries.mode.model_dump(), **self._deliveries.counts()}
+        rules = [rule.model_dump() for rule in self._deliveries.rules]
+        return {"rules": rules, **self._deliveries.counts()}
+
+    async def _list_deliveries(self, request: Request) -> Json:
+        return delivery_list.read(self._store, request.query_params.get("state"))
 
     async def _forge(self, request: Request) -> Json:
         return await send_forged(self._context, await _read(request, Forgery))
@@ -135,7 +152,10 @@ class Control:
         return {"secret": renew_secret(self._context, order.endpoint, order.seconds)}
 
     async def _advance(self, request: Request) -> Json:
-        self._clock.offset += (await _read(request, Advance)).advance_seconds
+        order = await _read(request, Advance)
+        self._clock.offset += order.advance_seconds
+        if order.skew_seconds is not None:
+            self._clock.skew = order.skew_seconds
         self._store.set_meta(CLOCK_OFFSET, repr(self._clock.offset))
         self._timers.run_due()
         self._after_commit()
@@ -170,6 +190,11 @@ class Control:
             dispute = decide(self._context, request.path_params["id"], verdict)
         self._after_commit()
         return dispute
+
+    async def _pay_out(self, request: Request) -> Json:
+        order = await _read(request, Payout)
+        with self._store.transaction():
+            return balance.pay_out(self._context, checked_currency(order.currency), order.amount)
 
     async def _ledger(self, request: Request) -> Json:
         return ledger.read(self._store, request.query_params.get("order_id"))

@@ -64,12 +64,17 @@ def checked_amount(amount: int, currency: str) -> int:
 
 def checked_step(amount: int, currency: str, param: str = "amount") -> int:
     """The amount, in minor units. Raises ApiError (400) for a fraction that is not in use."""
-    step = _rule(currency).step
-    if amount % step:
-        message = f"{param} in {currency} must be a multiple of {step}."
+    smallest = step(currency)
+    if amount % smallest:
+        message = f"{param} in {currency} must be a multiple of {smallest}."
         whole = "invalid_charge_amount_no_decimal_compatible"
-        raise invalid(message, whole if step == 100 else "parameter_invalid_integer", param)
+        raise invalid(message, whole if smallest == 100 else "parameter_invalid_integer", param)
     return amount
+
+
+def step(currency: str) -> int:
+    """The least that an amount can grow by, in minor units."""
+    return _rule(currency).step
 
 
 def readable(amount: int, currency: str) -> str:

@@ -7,11 +7,10 @@ import asyncio
 import contextlib
 import json
 import random
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sandbox.clock import Clock
 from sandbox.context import Context
@@ -24,7 +23,7 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _PATIENCE = 3 * 24 * 3600.0
 _IDLE = 60.0
-_MODE = "delivery_mode"
+_RULES = "delivery_rules"
 _random = random.SystemRandom()
 
 
@@ -33,8 +32,8 @@ class Mode(BaseModel):
 
     `times` is for repeat: how often each event is sent. `seconds` is for delay: how long after its
     creation an event leaves; and for shuffle: how long events are gathered before one of them is
-    picked at random. `types` are the event types it is about, every other leaves at once; None
-    means all.
+    picked at random. `types` are the event types it is about, and `orders` the orders, as a pattern
+    of their ids (`*` any text, `?` any letter); None means all.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -43,45 +42,69 @@ class Mode(BaseModel):
     times: int = Field(default=2, ge=2, le=20)
     seconds: float = Field(default=0.5, ge=0, le=3600)
     types: list[str] | None = Field(default=None, min_length=1)
-
-    @property
-    def affected(self) -> str:
-        """The types it is about as JSON: null for all, [] for none."""
-        return "[]" if self.mode == "deliver" else json.dumps(self.types)
+    orders: str | None = None
 
 
-@dataclass(frozen=True)
+class Rules(BaseModel):
+    """How events leave: by the first of `rules` that is about them, at once where none is.
+
+    One rule may be given as it is.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    rules: list[Mode]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:
+        return value if isinstance(value, dict) and "rules" in value else {"rules": [value]}
+
+
 class _Lane:
     """Deliveries that leave by the same rule: which, when, in what order, how many at a time."""
 
-    which: str
-    when: str
-    order: str
-    at_once: int
+    def __init__(self, rules: list[Mode], number: int) -> None:
+        self.rule = rules[number]
+        self.at_once = 1 if self.rule.mode == "shuffle" else 8
+        self.given: Json = {"seconds": self.rule.seconds}
+        for each, rule in enumerate(rules[: number + 1]):
+            self.given[f"types{each}"] = None if rule.types is None else json.dumps(rule.types)
+            self.given[f"orders{each}"] = rule.orders
+        earlier = [f"NOT {_is_about(each)}" for each in range(number)]
+        self._which = " AND ".join(["state = 'pending'", *earlier, _is_about(number)])
+        self._when, self._order = _LEAVING.get(self.rule.mode, ("next_at", "id"))
 
+    # Every part of these is written in this file.
     @property
     def due(self) -> str:
-        # Every part is written in this file.
         return f"""
             SELECT id, event, endpoint FROM deliveries
-            WHERE state = 'pending' AND {self.which} AND {self.when} <= :now
-            ORDER BY {self.order} LIMIT :room"""  # noqa: S608
+            WHERE {self._which} AND {self._when} <= :now
+            ORDER BY {self._order} LIMIT :room"""  # noqa: S608
 
     @property
     def soonest(self) -> str:
         return f"""
-            SELECT min({self.when}) FROM deliveries
-            WHERE state = 'pending' AND {self.which} AND {self.when} > :now"""  # noqa: S608
+            SELECT min({self._when}) FROM deliveries
+            WHERE {self._which} AND {self._when} > :now"""  # noqa: S608
+
+    @property
+    def drop(self) -> str:
+        return f"UPDATE deliveries SET state = 'dropped' WHERE {self._which}"  # noqa: S608
 
 
-_AFFECTED = """(:types = 'null' OR
-    (SELECT type FROM objects WHERE objects.id = event) IN (SELECT value FROM json_each(:types)))"""
-_DROP = f"UPDATE deliveries SET state = 'dropped' WHERE state = 'pending' AND {_AFFECTED}"  # noqa: S608
-_OTHERS = _Lane(f"NOT {_AFFECTED}", "next_at", "id", at_once=8)
-_LANES = {
-    "repeat": _Lane(_AFFECTED, "next_at", "id", at_once=8),
-    "delay": _Lane(_AFFECTED, "max(next_at, created + :seconds)", "id", at_once=8),
-    "shuffle": _Lane(_AFFECTED, "next_at + :seconds", "random()", at_once=1),
+def _is_about(number: int) -> str:
+    """Whether the rule of this number is about a delivery."""
+    return f"""((:types{number} IS NULL OR (SELECT type FROM objects WHERE objects.id = event)
+            IN (SELECT value FROM json_each(:types{number})))
+        AND (:orders{number} IS NULL OR coalesce(order_id, '') GLOB :orders{number}))"""  # noqa: S608
+
+
+# When, and in what order.
+_LEAVING = {
+    "delay": ("max(next_at, created + :seconds)", "id"),
+    "shuffle": ("next_at + :seconds", "random()"),
 }
 
 
@@ -94,19 +117,26 @@ class Deliveries:
         self._clock: Clock = context.clock
         self._sending: dict[int, tuple[_Lane, asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
-        self.mode = Mode.model_validate_json(context.store.meta(_MODE) or "{}")
+        kept = context.store.meta(_RULES)
+        self.rules = Rules.model_validate_json(kept).rules if kept is not None else []
+        self._lanes = self._ordered()
 
     def wake(self) -> None:
         """Look for something to send now."""
         self._wake.set()
 
-    def set_mode(self, mode: Mode) -> None:
-        """Change how events leave, until changed again, restarts included."""
-        self.mode = mode
-        self._context.store.set_meta(_MODE, mode.model_dump_json())
-        if mode.mode == "deliver":
-            self.retry_now()
+    def set_rules(self, rules: list[Mode]) -> None:
+        """Change how events leave, until changed again, restarts included. Retries are due now."""
+        self.rules = rules
+        self._lanes = self._ordered()
+        self._context.store.set_meta(_RULES, Rules(rules=rules).model_dump_json())
+        self.retry_now()
         self.wake()
+
+    def _ordered(self) -> list[_Lane]:
+        """A lane for each rule, the last for what no rule is about."""
+        rules = [*self.rules, Mode()]
+        return [_Lane(rules, number) for number in range(len(rules))]
 
     def retry_now(self) -> None:
         """Cut every pause short."""
@@ -116,10 +146,26 @@ class Deliveries:
         )
 
     def counts(self) -> Json:
-        """How many deliveries are pending, delivered, dropped or given up."""
+        """How many deliveries are pending, delivered, dropped or given up; how many the receiver
+        took by each mode, and how many of those it had had already; and of how many orders it was
+        told nothing at all, although there was something to tell."""
         states: Json = dict.fromkeys(("pending", "delivered", "dropped", "given_up"), 0)
-        rows = self._db.execute("SELECT state, count(*) FROM deliveries GROUP BY state")
-        return states | dict(rows.fetchall())
+        states |= dict(
+            self._db.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall()
+        )
+        accepted = dict(
+            self._db.execute(
+                "SELECT mode, sum(accepted) FROM deliveries WHERE accepted > 0 GROUP BY mode"
+            ).fetchall()
+        )
+        (repeated,) = self._db.execute(
+            "SELECT coalesce(sum(accepted - 1), 0) FROM deliveries WHERE accepted > 0"
+        ).fetchone()
+        (silent,) = self._db.execute(
+            "SELECT count(*) FROM (SELECT order_id FROM deliveries WHERE order_id IS NOT NULL "
+            "GROUP BY order_id HAVING sum(accepted) = 0 AND sum(state = 'dropped') = count(*))"
+        ).fetchone()
+        return {**states, "accepted": accepted, "repeated": repeated, "silent_orders": silent}
 
     async def run(self) -> None:
         """Send for ever; cancelling it cancels what is under way, which is then sent again."""
@@ -139,31 +185,37 @@ class Deliveries:
 
     def _start_due(self, sender: httpx.AsyncClient) -> float:
         """Start what is due and may start; the seconds until something else may be due."""
-        if self.mode.mode == "drop":
-            self._db.execute(_DROP, {"types": self.mode.affected})
-        lanes = [_OTHERS]
-        if (lane := _LANES.get(self.mode.mode)) is not None:
-            lanes.append(lane)
-        return min(self._start_lane(sender, lane) for lane in lanes)
+        pauses = [_IDLE]
+        for lane in self._lanes:
+            if lane.rule.mode == "drop":
+                self._db.execute(lane.drop, lane.given)
+            elif lane.rule.mode != "hold":
+                pauses.append(self._start_lane(sender, lane))
+        return min(pauses)
 
     def _start_lane(self, sender: httpx.AsyncClient, lane: _Lane) -> float:
         now = self._clock.now()
         busy = sum(taken is lane for taken, _ in self._sending.values())
         if busy >= lane.at_once:
             return _IDLE
-        given = {"types": self.mode.affected, "seconds": self.mode.seconds, "now": now}
+        given = {**lane.given, "now": now}
         room = lane.at_once - busy
         # What is under way is still pending in the store, so as many more rows are looked at.
         rows = self._db.execute(lane.due, given | {"room": room + len(self._sending)}).fetchall()
         free = [row for row in rows if row[0] not in self._sending]
         for delivery_id, event_id, endpoint_id in free[:room]:
-            task = asyncio.create_task(self._send(sender, delivery_id, event_id, endpoint_id))
+            task = asyncio.create_task(self._send(sender, lane, delivery_id, event_id, endpoint_id))
             self._sending[delivery_id] = (lane, task)
         (soonest,) = self._db.execute(lane.soonest, given).fetchone()
         return _IDLE if soonest is None else min(_IDLE, max(0.0, soonest - now))
 
     async def _send(
-        self, sender: httpx.AsyncClient, delivery_id: int, event_id: str, endpoint_id: str
+        self,
+        sender: httpx.AsyncClient,
+        lane: _Lane,
+        delivery_id: int,
+        event_id: str,
+        endpoint_id: str,
     ) -> None:
         try:
             endpoint = self._context.store.find("webhook_endpoint", endpoint_id)
@@ -173,12 +225,13 @@ class Deliveries:
             event = current(self._context, self._context.get("event", event_id).body)
             event["api_version"] = endpoint.body["api_version"] or event["api_version"]
             body = json.dumps(event).encode()
-            times = self.mode.times if self._repeats(event["type"]) else 1
-            for _ in range(times):
+            for _ in range(lane.rule.times if lane.rule.mode == "repeat" else 1):
                 # A receiver judges the time by its own clock, which skipped nothing.
                 secrets = live_secrets(endpoint.private, self._context.now)
                 signed = signature(secrets, body, self._clock.wall())
                 answer = await post(sender, endpoint.body["url"], body, signed)
+                if answer is not None and answer.is_success:
+                    self._accepted(delivery_id, lane.rule.mode)
             if answer is not None and answer.is_success:
                 self._finish(delivery_id, "delivered")
             else:
@@ -187,8 +240,11 @@ class Deliveries:
             del self._sending[delivery_id]
             self.wake()
 
-    def _repeats(self, kind: str) -> bool:
-        return self.mode.mode == "repeat" and (self.mode.types is None or kind in self.mode.types)
+    def _accepted(self, delivery_id: int, mode: str) -> None:
+        self._db.execute(
+            "UPDATE deliveries SET mode = ?, accepted = accepted + 1 WHERE id = ?",
+            (mode, delivery_id),
+        )
 
     def _finish(self, delivery_id: int, state: str) -> None:
         self._db.execute(

@@ -8,7 +8,7 @@ it, and so does saying nothing until it is due.
 import copy
 import json
 
-from sandbox import ledger
+from sandbox import balance, ledger
 from sandbox.context import Context
 from sandbox.errors import Reply, refused, unfit
 from sandbox.events import changes, emit
@@ -95,6 +95,7 @@ def raise_dispute(
     intent = context.get("payment_intent", charge["payment_intent"]).body
     due_by = context.now + (answer_within or _TIME_TO_ANSWER)
     dispute = _dispute(context, charge, reason, amount or left, due_by)
+    dispute["balance_transactions"].append(balance.disputed(context, dispute))
     charge["disputed"] = True
     context.store.save(charge)
     context.store.insert("dispute", dispute)
@@ -208,10 +209,12 @@ def _close(context: Context, params: Params, dispute_id: str) -> Reply:
 def _end(context: Context, dispute: Json, verdict: str) -> None:
     dispute.update(status=verdict, is_charge_refundable=verdict == "won")
     context.store.clear_timer(EXPIRE_DISPUTE, dispute["id"])
-    context.store.save(dispute)
     if verdict == "won":
         intent = context.get("payment_intent", dispute["payment_intent"]).body
         ledger.move(context, "dispute_returned", intent, dispute["amount"])
+        dispute["balance_transactions"].append(balance.dispute_returned(context, dispute))
+    context.store.save(dispute)
+    if verdict == "won":
         emit(context, "charge.dispute.funds_reinstated", dispute)
     emit(context, "charge.dispute.closed", dispute)
 

@@ -39,14 +39,25 @@ def emit(context: Context, kind: str, about: Json, previous: Json | None = None)
         "type": kind,
     }
     context.store.insert("event", event)
-    now = context.clock.now()
+    now, order_id = context.clock.now(), _order_id(context, about)
     for endpoint in context.store.all("webhook_endpoint"):
         wanted = endpoint.body["enabled_events"]
         if endpoint.body["status"] == "enabled" and ("*" in wanted or kind in wanted):
             context.store.db.execute(
-                "INSERT INTO deliveries (event, endpoint, created, next_at) VALUES (?, ?, ?, ?)",
-                (event["id"], endpoint.body["id"], now, now),
+                "INSERT INTO deliveries (event, endpoint, created, next_at, order_id) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (event["id"], endpoint.body["id"], now, now, order_id),
             )
+
+
+def _order_id(context: Context, about: Json) -> str | None:
+    """The order that the payment behind it names."""
+    intent = about
+    if about["object"] != "payment_intent":
+        found = context.store.find("payment_intent", about.get("payment_intent") or "")
+        intent = found.body if found is not None else {}
+    order_id: str | None = intent.get("metadata", {}).get("order_id")
+    return order_id
 
 
 def changes(before: Json, after: Json) -> Json:

@@ -6,7 +6,6 @@ from sandbox.paging import Where, page_of
 from sandbox.store import Json
 
 _DEEPEST = 4
-# The balance is not kept here, so what could be expanded to a transaction is null.
 _EXPANDABLE = {
     "payment_intent": {
         "customer": "customer",
@@ -50,6 +49,10 @@ def _expand(context: Context, kind: str, nodes: list[Json], steps: list[str], pa
         for node in nodes:
             node["refunds"] = _refunds(context, node["id"])
         return
+    if kind == "balance_transaction" and name == "source" and not rest:
+        for node in nodes:
+            node["source"] = _source(context, node["source"])
+        return
     inner = _EXPANDABLE.get(kind, {}).get(name)
     if inner is None:
         raise _wrong(path)
@@ -64,6 +67,12 @@ def _refunds(context: Context, charge_id: str) -> Json:
     where = Where()
     where.add("charge = ?", charge_id)
     return page_of(context, "refund", f"/v1/charges/{charge_id}/refunds", where)
+
+
+def _source(context: Context, source_id: str) -> Json | str:
+    """The charge, refund or dispute; a payout is known by its name only."""
+    kind = context.store.kind(source_id)
+    return context.get(kind, source_id).body if kind is not None else source_id
 
 
 def _wrong(path: str) -> Exception:

@@ -5,6 +5,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sandbox.clock import Clock
+from sandbox.store import Json, Store
+
 
 class Fault(BaseModel):
     """One order. `path` is a prefix, or a regular expression for the whole path.
@@ -44,10 +47,13 @@ class Fault(BaseModel):
 
 
 class Faults:
-    """The orders still to be carried out, oldest first; kept in memory only."""
+    """The orders still to be carried out, oldest first, in memory only; and in the store what was
+    carried out."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self.waiting: list[Fault] = []
+        self._store = store
+        self._clock = clock
 
     def take(self, method: str, path: str) -> Fault | None:
         """The fault this call has to suffer, counted down."""
@@ -58,3 +64,21 @@ class Faults:
                     self.waiting.remove(fault)
                 return fault
         return None
+
+    def note(self, fault: Fault, method: str, path: str, *, worked: bool) -> None:
+        """A call suffers it now. `worked` is whether the call has just done what it asked for."""
+        outcome = fault.action or str(fault.status)
+        self._store.db.execute(
+            "INSERT INTO faults_met (created, method, path, mode, outcome, worked) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (self._clock.now(), method, path, fault.mode, outcome, worked),
+        )
+
+    def met(self) -> list[Json]:
+        """How many calls suffered what, and how many of them had done their work."""
+        rows = self._store.db.execute(
+            "SELECT method, mode, outcome, count(*), sum(worked) FROM faults_met "
+            "GROUP BY method, mode, outcome ORDER BY method, mode, outcome"
+        )
+        names = ("method", "mode", "outcome", "calls", "worked")
+        return [dict(zip(names, row, strict=True)) for row in rows]

@@ -6,7 +6,7 @@ is pending.
 
 import copy
 
-from sandbox import ledger, serialisation
+from sandbox import balance, ledger, serialisation
 from sandbox.context import Context
 from sandbox.currencies import checked_step
 from sandbox.disputes import blocks_refunds
@@ -37,6 +37,8 @@ def settle_refund(context: Context, refund_id: str) -> None:
         _refer(refund, "unavailable", None)
         intent = context.get("payment_intent", refund["payment_intent"]).body
         ledger.move(context, "refund_returned", intent, refund["amount"])
+        returned = balance.refund_returned(context, refund)
+        refund["failure_balance_transaction"] = returned["id"]
         _add_refunded(charge, -refund["amount"])
         context.store.save(charge)
     else:
@@ -80,6 +82,7 @@ def _create(context: Context, params: Params) -> Reply:
         refund.update(status="pending", pending_reason="processing")
     before = {**charge}
     ledger.move(context, "refunded", intent, refund["amount"])
+    refund["balance_transaction"] = balance.refunded(context, refund)["id"]
     _add_refunded(charge, refund["amount"])
     context.store.insert("refund", refund)
     context.store.save(charge)

@@ -107,7 +107,6 @@ def charge(now: int, intent: Json, method: Json, outcome: Json) -> Json:
         "application": None,
         "application_fee": None,
         "application_fee_amount": None,
-        # The sandbox keeps no balance, and with automatic_async Stripe may show none either.
         "balance_transaction": None,
         "billing_details": method["billing_details"],
         "calculated_statement_descriptor": _statement(intent),

@@ -63,10 +63,22 @@ CREATE TABLE IF NOT EXISTS deliveries (
         ('pending', 'delivered', 'dropped', 'given_up')),
     attempts INTEGER NOT NULL DEFAULT 0,
     created REAL NOT NULL,
-    next_at REAL NOT NULL
+    next_at REAL NOT NULL,
+    order_id TEXT,
+    mode TEXT,
+    accepted INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (state, next_at);
 CREATE INDEX IF NOT EXISTS deliveries_by_event ON deliveries (event, state);
+CREATE TABLE IF NOT EXISTS faults_met (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    created REAL NOT NULL,
+    method TEXT NOT NULL,
+    path TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    worked INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS timers (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     due REAL NOT NULL,
@@ -76,6 +88,15 @@ CREATE TABLE IF NOT EXISTS timers (
 CREATE INDEX IF NOT EXISTS timers_due ON timers (due);
 CREATE INDEX IF NOT EXISTS timers_by_object ON timers (object);
 """
+
+# What later versions added to a table that is there already.
+_ADDED = {
+    "deliveries": {
+        "order_id": "TEXT",
+        "mode": "TEXT",
+        "accepted": "INTEGER NOT NULL DEFAULT 0",
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +116,11 @@ class Store:
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = NORMAL")
         self.db.executescript(_SCHEMA)
+        for table, columns in _ADDED.items():
+            known = {row[1] for row in self.db.execute(f"PRAGMA table_info({table})")}
+            for name, kind in columns.items():
+                if name not in known:
+                    self.db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
     def close(self) -> None:
         self.db.close()

@@ -1,37 +1,61 @@
 """Delivers what the callback inbox still holds."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 
+import structlog
 from temporalio import activity
 
 from app.activities.failures import reported
-from app.domain.gateway import GatewayEvent
-from app.domain.records import Records
+from app.domain.delivery import DeliveryUnavailableError
+from app.domain.records import Records, RecordsUnavailableError
 
-_BATCH = 200
+_ORDERS = 100
+_AT_ONCE = 8
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class DeliveredPage:
+    """A part of the inbox. `after` is the last order of it, None where there is none behind."""
+
+    delivered: int
+    after: str | None
 
 
 class CallbackActivities:
-    """`deliver` hands one callback to its payment's workflow."""
+    """`deliver` hands all that waits for one order to its workflows; how much that was."""
 
-    def __init__(
-        self, records: Records, deliver: Callable[[GatewayEvent], Awaitable[None]]
-    ) -> None:
+    def __init__(self, records: Records, deliver: Callable[[str], Awaitable[int]]) -> None:
         self._records = records
         self._deliver = deliver
 
     @activity.defn
-    async def deliver_callbacks(self) -> int:
-        """Deliver what waits, oldest first; how many there were. One that cannot be delivered keeps
-        none of the others of its batch waiting."""
+    async def deliver_callbacks(self, after: str) -> DeliveredPage:
+        """Deliver what waits for the next orders, several at once. No order waits for another, but
+        it stops where Temporal or the records are out of reach."""
         async with reported():
-            waiting = await self._records.waiting_callbacks(_BATCH)
-            failures: list[Exception] = []
-            for event in waiting:
-                try:
-                    await self._deliver(event)
-                except Exception as error:
-                    failures.append(error)
-            if failures:
-                raise failures[0]
-            return len(waiting)
+            orders = await self._records.orders_called_back(after, _ORDERS)
+            delivered = await self._deliver_all(orders)
+            return DeliveredPage(delivered, orders[-1] if len(orders) == _ORDERS else None)
+
+    async def _deliver_all(self, orders: list[str]) -> int:
+        left = iter(orders)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._deliver_each(left)) for _ in range(_AT_ONCE)]
+        except* (DeliveryUnavailableError, RecordsUnavailableError) as outages:
+            raise outages.exceptions[0] from None
+        return sum(task.result() for task in tasks)
+
+    async def _deliver_each(self, left: Iterator[str]) -> int:
+        delivered = 0
+        for order_id in left:
+            try:
+                delivered += await self._deliver(order_id)
+            except (DeliveryUnavailableError, RecordsUnavailableError):
+                raise
+            except Exception as error:  # of this order alone
+                _log.error("callbacks stuck", order_id=order_id, error=type(error).__name__)
+        return delivered

@@ -33,5 +33,5 @@ class DisputeActivities:
         """Ask the gateway how the dispute stands: it is the truth."""
         async with reported():
             seen = await self._gateway.look_up_dispute(ask.dispute_id)
-            fact = learn_dispute(seen, source=Source.LOOK_UP, at=now(), currency=ask.currency)
-            return await keep(self._records, ask.order_id, [fact])
+            facts = learn_dispute(seen, source=Source.LOOK_UP, at=now(), currency=ask.currency)
+            return await keep(self._records, ask.order_id, facts)

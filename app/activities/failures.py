@@ -14,6 +14,8 @@ from app.domain.gateway import OutcomeUnknownError, RefusedError, UnavailableErr
 from app.domain.records import RecordsUnavailableError, RefundRefusedError
 
 _HEARTBEAT_EVERY_SECONDS = 2.0
+# A gateway that asks for a longer pause is asked again all the same.
+_LONGEST_RETRY_AFTER = timedelta(seconds=30)
 
 
 class Failure(StrEnum):
@@ -25,13 +27,14 @@ class Failure(StrEnum):
     RECORDS_UNAVAILABLE = "records_unavailable"
 
 
-def translated(error: Exception) -> ApplicationError | None:
-    """The retry decision for `error`, or None if it is not one of the domain's."""
+def translated(error: Exception, usual_pause: timedelta = timedelta()) -> ApplicationError | None:
+    """The retry decision for `error`, or None if it is not one of the domain's. `usual_pause`
+    before the next try may be made longer, not shorter."""
     match error:
         case RefusedError() | StepRefusedError() | RefundRefusedError():
             return ApplicationError(str(error), type=Failure.REFUSED, non_retryable=True)
         case UnavailableError():
-            delay = timedelta(seconds=error.retry_after) if error.retry_after else None
+            delay = _longer(error.retry_after, usual_pause)
             return ApplicationError(str(error), type=Failure.UNAVAILABLE, next_retry_delay=delay)
         case OutcomeUnknownError():
             return ApplicationError(str(error), type=Failure.OUTCOME_UNKNOWN)
@@ -48,7 +51,7 @@ async def reported() -> AsyncIterator[None]:
     try:
         yield
     except Exception as error:
-        decision = translated(error)
+        decision = translated(error, _usual_pause(activity.info()))
         if decision is None:
             raise
         raise decision from error
@@ -56,6 +59,22 @@ async def reported() -> AsyncIterator[None]:
         beating.cancel()
         with suppress(asyncio.CancelledError):
             await beating
+
+
+def _longer(retry_after: float | None, usual_pause: timedelta) -> timedelta | None:
+    """What the gateway asks for, where that is longer than the usual pause."""
+    asked_for = min(timedelta(seconds=retry_after or 0), _LONGEST_RETRY_AFTER)
+    return asked_for if asked_for > usual_pause else None
+
+
+def _usual_pause(info: activity.Info) -> timedelta:
+    """Until the next try by the retry policy."""
+    policy = info.retry_policy
+    if policy is None:
+        return timedelta()
+    growth = policy.backoff_coefficient ** min(info.attempt - 1, 16)
+    longest = policy.maximum_interval or 100 * policy.initial_interval  # the server's own rule
+    return min(policy.initial_interval * growth, longest)
 
 
 async def _beat() -> None:

@@ -157,6 +157,9 @@ class PaymentActivities:
             seen = await self._gateway.look_up(ask.order_id, ask.transaction_id, ask.since)
             if seen is None or seen.decline in ask.old_declines:
                 return Learnt([])
+            if seen.order_id != ask.order_id:
+                message = f"{seen.transaction_id} was not made for this order"
+                raise RefusedError("another_order", message)
             if seen.next_action in ask.old_actions:
                 return Learnt([])
             facts = learn(seen, source=Source.LOOK_UP, at=now(), attempt=ask.attempt)

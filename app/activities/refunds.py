@@ -15,13 +15,15 @@ from app.domain.records import Records
 
 @dataclass(frozen=True)
 class MakeRefundInput:
-    """Give `amount` back. `name` is ours: asked again, it is the same refund."""
+    """Give `amount` back. `name` is ours: asked again, it is the same refund. `number` counts the
+    keys: a new one only after an operator saw that nothing was done."""
 
     order_id: str
     transaction_id: str
     amount: Money
     name: str
     reason: str | None = None
+    number: int = 1
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ class LookUpRefundInput:
     name: str
 
 
-def refund_key(order_id: str, name: str) -> str:
+def refund_key(order_id: str, name: str, number: int = 1) -> str:
     """The idempotency key of a refund, for ever: another one could refund twice."""
-    return f"{order_id}:refund:{name}"
+    return f"{order_id}:refund:{name}" + (f":{number}" if number > 1 else "")
 
 
 class RefundActivities:
@@ -64,7 +66,7 @@ class RefundActivities:
                     ask.transaction_id,
                     amount,
                     ask.name,
-                    refund_key(ask.order_id, ask.name),
+                    refund_key(ask.order_id, ask.name, ask.number),
                 )
             except RefusedError as refusal:
                 told = Fact(

@@ -28,6 +28,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.workflow import UpdateMethodMultiParam
 
 from app.api.problems import ProblemError, unavailable
+from app.domain.facts import Fact
 from app.domain.order import Order
 from app.temporal import names
 from app.temporal.client import RPC_TIMEOUT
@@ -36,8 +37,8 @@ from app.workflows.messages import (
     AttemptInput,
     CancelInput,
     CaptureInput,
-    PaymentInput,
     RefundInput,
+    ResolveInput,
 )
 from app.workflows.payment import PaymentWorkflow
 from app.workflows.refund import RefundWorkflow
@@ -45,6 +46,7 @@ from app.workflows.refund import RefundWorkflow
 _OUT_OF_REACH = "The workflow engine is out of reach."
 _HEALTH_SECONDS = 3
 _Ask = TypeVar("_Ask")
+_Workflow = TypeVar("_Workflow")
 
 
 class Answer(Enum):
@@ -98,7 +100,7 @@ class Checkout:
         except (TimeoutError, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             if _ended(error):
                 return False
-            if not kept and not accepted and not await self._started(order, attempt):
+            if not kept and not accepted and not await self._kept(order, attempt):
                 raise unavailable(
                     "The payment may not have been taken on.", "It may still be made."
                 ) from None
@@ -110,7 +112,7 @@ class Checkout:
         Raises the service-unavailable problem where the capture is not sure to be made.
         """
         return await self._ask(
-            order_id,
+            self._workflow(order_id),
             PaymentWorkflow.capture,
             ask,
             names.capture_update_id(ask.amount.minor),
@@ -123,7 +125,7 @@ class Checkout:
         Raises the service-unavailable problem where the order is not sure to be canceled.
         """
         return await self._ask(
-            order_id,
+            self._workflow(order_id),
             PaymentWorkflow.cancel,
             ask,
             names.CANCEL_UPDATE_ID,
@@ -169,20 +171,53 @@ class Checkout:
                 ) from None
         return Answer.TAKEN_ON
 
+    async def resolve(
+        self, order_id: str, ask: ResolveInput, refund: str | None, known_facts: int
+    ) -> Answer:
+        """Have the workflow that does not know an outcome act upon an operator's decision: that of
+        the refund, if one is named. `known_facts`: how many of the order's were known.
+
+        Raises the service-unavailable problem where the decision is not sure to be kept.
+        """
+        id_ = names.resolve_update_id(known_facts)
+        doubt = ("The decision was not taken on in time.", "It may be acted upon all the same.")
+        if refund is None:
+            return await self._ask(
+                self._workflow(order_id), PaymentWorkflow.resolve, ask, id_, doubt
+            )
+        made = self._temporal.get_workflow_handle_for(
+            RefundWorkflow.run, names.refund_workflow_id(order_id, refund)
+        )
+        return await self._ask(made, RefundWorkflow.resolve, ask, id_, doubt)
+
+    async def tell(self, order_id: str, facts: list[Fact]) -> None:
+        """Tell the order's workflow of facts that are in the records, if it is running.
+
+        Raises the service-unavailable problem where it cannot be told.
+        """
+        try:
+            await self._workflow(order_id).signal(
+                PaymentWorkflow.facts_learnt, facts, rpc_timeout=RPC_TIMEOUT
+            )
+        except (RPCError, RuntimeError) as error:
+            # RuntimeError: a lazy client that cannot connect raises no narrower type.
+            if not _ended(error):
+                raise unavailable(_OUT_OF_REACH, "What you sent is recorded.") from error
+
     async def _ask(
         self,
-        order_id: str,
-        update: UpdateMethodMultiParam[[PaymentWorkflow, _Ask], None],
+        workflow: WorkflowHandle[_Workflow, Any],
+        update: UpdateMethodMultiParam[[_Workflow, _Ask], None],
         ask: _Ask,
         id_: str,
         not_taken_on: tuple[str, str],
     ) -> Answer:
-        """Send `update` to the order's workflow, and wait a while until it is done."""
+        """Send `update` to `workflow`, and wait a while until it is done."""
         await self._require_temporal()
         accepted = False
         try:
             async with asyncio.timeout(self._wait_seconds):
-                handle = await self._workflow(order_id).start_update(
+                handle = await workflow.start_update(
                     update, ask, id=id_, wait_for_stage=WorkflowUpdateStage.ACCEPTED
                 )
                 accepted = True
@@ -210,32 +245,9 @@ class Checkout:
     def _start(
         self, order: Order, attempt: AttemptInput
     ) -> WithStartWorkflowOperation[PaymentWorkflow, str]:
-        settings, gateway = self._parts.settings, self._parts.gateway.name
+        starts = self._parts.starts
         return WithStartWorkflowOperation(
-            PaymentWorkflow.run,
-            PaymentInput(
-                order_id=order.order_id,
-                amount=order.amount,
-                gateway=gateway,
-                capture=order.capture,
-                plan=[step.plan for step in self._parts.steps],
-                attempt=attempt,
-                expiry_seconds=settings.checkout_expiry_seconds,
-                grace_seconds=settings.callback_grace_seconds,
-            ),
-            id=names.payment_workflow_id(order.order_id),
-            task_queue=settings.task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(names.ORDER_ID, order.order_id),
-                    SearchAttributePair(names.GATEWAY, gateway),
-                    SearchAttributePair(names.PAYMENT_STATUS, "initiated"),
-                    SearchAttributePair(names.NEEDS_ATTENTION, False),
-                ]
-            ),
-            static_summary=f"Order {order.order_id}: {order.amount}",
+            PaymentWorkflow.run, starts.input(order, attempt), **starts.options(order)
         )
 
     def _start_refund(self, ask: RefundInput) -> WithStartWorkflowOperation[RefundWorkflow, str]:
@@ -257,10 +269,16 @@ class Checkout:
             static_summary=f"Refund of {ask.amount}, order {ask.order_id}",
         )
 
-    async def _started(self, order: Order, attempt: AttemptInput) -> bool:
-        """Whether the attempt is kept although no worker has answered: the first one is part of the
-        workflow's start."""
-        return attempt.number == 1 and await self._is_running(self._workflow(order.order_id))
+    async def _kept(self, order: Order, attempt: AttemptInput) -> bool:
+        """Whether a first attempt is kept although no worker has answered. It is part of the
+        workflow's start, unless the workflow was there already: so it is signaled, too."""
+        try:
+            await self._workflow(order.order_id).signal(
+                PaymentWorkflow.attempt_requested, attempt, rpc_timeout=RPC_TIMEOUT
+            )
+        except RPCError:
+            return False
+        return True
 
     async def _is_running(self, workflow: WorkflowHandle[Any, Any]) -> bool:
         try:

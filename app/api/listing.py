@@ -45,6 +45,7 @@ class ListRequest(BaseModel):
     created_until: _Time | None = Field(default=None, description="Not included.")
     needs_attention: bool | None = None
     customer_id: CustomerId | None = None
+    unknown: bool | None = Field(default=None, description="Some outcome is not known.")
     limit: int = Field(default=20, ge=1, le=100)
     cursor: str | None = Field(default=None, description="`next_cursor` of the page before.")
 
@@ -57,6 +58,7 @@ class ListRequest(BaseModel):
             until=self.created_until,
             needs_attention=self.needs_attention,
             customer_id=self.customer_id,
+            unknown=self.unknown,
         )
 
 
@@ -74,6 +76,7 @@ _ROW: dict[str, Any] = {
     "payment_method": "credit_card",
     "paid_with": "visa ending 4242",
     "needs_attention": False,
+    "next_check_at": None,
     "created_at": "2030-01-02T03:04:05.678901Z",
     "links": {"self": "/api/payment/order-12345"},
 }
@@ -100,6 +103,7 @@ class PaymentRow(BaseModel):
     payment_method: str | None = Field(description="Of the latest attempt.")
     paid_with: str | None = Field(description="The same in words, as it may be shown.")
     needs_attention: bool
+    next_check_at: datetime | None = Field(description="Of an outcome that is not known.")
     created_at: datetime
     links: Links
 
@@ -162,6 +166,7 @@ def _row(summary: Summary) -> PaymentRow:
         payment_method=summary.method,
         paid_with=summary.method_shown,
         needs_attention=summary.needs_attention,
+        next_check_at=summary.next_check_at,
         created_at=summary.place.created_at,
         links=Links(self=f"/api/payment/{summary.place.order_id}"),
     )
@@ -173,8 +178,9 @@ def _address(asked: ListRequest, cursor: str | None) -> str:
         **asked.model_dump(mode="json", exclude_defaults=True, exclude={"cursor"}),
         **({"cursor": cursor} if cursor is not None else {}),
     }
-    if asked.needs_attention is not None:
-        query["needs_attention"] = str(asked.needs_attention).lower()
+    for name in ("needs_attention", "unknown"):
+        if name in query:
+            query[name] = str(query[name]).lower()
     return "/api/payments" + (f"?{urlencode(query, doseq=True)}" if query else "")
 
 

@@ -6,8 +6,21 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app.api import callbacks, captures, health, listing, methods, payments, problems, refunds
+from app.api import (
+    callback_lists,
+    callbacks,
+    captures,
+    health,
+    listing,
+    methods,
+    operators,
+    payments,
+    problems,
+    reconciliations,
+    refunds,
+)
 from app.api.body import BoundedBody
+from app.api.deliverers import Deliverers
 from app.api.memory import keep_out_of_dumps
 from app.config import Settings
 from app.logs import configure
@@ -24,18 +37,13 @@ def create_app(parts: Parts | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if parts is not None:
-            app.state.parts = parts
-            yield
-            return
-        keep_out_of_dumps()
-        settings = Settings()
-        configure(settings.log_level)
-        # Lazy: with Temporal away the API still takes callbacks and says what is missing.
-        built = await build(settings, lazy_temporal=True)
+        built = parts or await _from_environment()
         app.state.parts = built
+        app.state.deliverers = Deliverers(built.delivery.deliver_waiting)
         yield
-        await built.close()
+        await app.state.deliverers.close()
+        if parts is None:
+            await built.close()
 
     # "Offline": the documentation page brings its own scripts and asks no other server for them.
     app = FastAPIOffline(
@@ -44,11 +52,22 @@ def create_app(parts: Parts | None = None) -> FastAPI:
     problems.install(app)
     app.add_middleware(BoundedBody)
     app.include_router(callbacks.router)
+    app.include_router(callback_lists.router)
     app.include_router(payments.router)
     app.include_router(captures.router)
     app.include_router(refunds.router)
+    app.include_router(operators.router)
     app.include_router(listing.router)
     app.include_router(methods.router)
+    app.include_router(reconciliations.router)
     app.include_router(health.router)
     app.openapi_schema = problems.with_problems(app.openapi())
     return app
+
+
+async def _from_environment() -> Parts:
+    keep_out_of_dumps()
+    settings = Settings()
+    configure(settings.log_level)
+    # Lazy: with Temporal away the API still takes callbacks and says what is missing.
+    return await build(settings, lazy_temporal=True)

@@ -128,7 +128,8 @@ async def initiate(
 async def read_payment(order_id: OrderIdPath, parts: WithParts) -> PaymentStatus:
     """Reads our records; asks neither the gateway nor the workflow."""
     payment = await find_payment(parts, order_id)
-    return payment_status(payment, await parts.records.facts(order_id))
+    facts = await parts.records.facts(order_id)
+    return payment_status(payment, facts, await parts.records.unknown_outcomes(order_id))
 
 
 async def _pay(

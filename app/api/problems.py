@@ -51,6 +51,7 @@ class Kind(Enum):
     NOT_CAPTURABLE = ("not-capturable", 409, "There is nothing to capture")
     NOT_CANCELABLE = ("not-cancelable", 409, "The order cannot be canceled")
     NOT_REFUNDABLE = ("not-refundable", 409, "There is not so much to refund")
+    NOTHING_UNKNOWN = ("nothing-unknown", 409, "There is nothing to decide")
     UNAVAILABLE = ("service-unavailable", 503, "A part of the service is out of reach")
     INTERNAL = ("internal-error", 500, "Something is wrong on our side")
 
@@ -279,6 +280,11 @@ _EXAMPLES: dict[Kind, tuple[str, dict[str, Any]]] = {
     Kind.NOT_REFUNDABLE: (
         "39.99 USD can be refunded, and no more. Nothing was done.",
         {"refundable": "39.99", "links": {"payment": "/api/payment/order-12345"}},
+    ),
+    Kind.NOTHING_UNKNOWN: (
+        "The payment is captured, and no outcome of that kind waits to be known. Read the payment: "
+        "`unknown` lists what does. Nothing was done.",
+        {"links": {"payment": "/api/payment/order-12345"}},
     ),
     Kind.UNAVAILABLE: (
         "The database is out of reach. This request changed nothing. Send the same request again "

@@ -92,7 +92,15 @@ async def refund(
     amount = wanted or payment.amount.of(max(payment.refundable, 0))
     transaction_id = _refundable_payment(payment, amount)
     answer = await Checkout(parts).refund(
-        RefundInput(order_id, name, amount, parts.gateway.name, transaction_id, body.reason),
+        RefundInput(
+            order_id,
+            name,
+            amount,
+            parts.gateway.name,
+            transaction_id,
+            body.reason,
+            parts.settings.unknown_age_limit_seconds,
+        ),
         known_facts=len(await parts.records.facts(order_id)),
     )
     if answer is Answer.TAKEN_ON:

@@ -28,6 +28,7 @@ from app.domain.gateway import Card
 from app.domain.methods import Method
 from app.domain.order import Capture, Mandate
 from app.domain.reversals import DisputeState, RefundState
+from app.domain.unknown import Operation, Resolution
 
 _AMOUNT = re.compile(r"\d{1,20}(\.\d{1,20})?", re.ASCII)
 _LONGEST_URL = 2000
@@ -289,6 +290,52 @@ class RefundRequest(BaseModel):
     reason: _Reason | None = Field(default=None, examples=["one mug arrived broken"])
 
 
+_Actor = Annotated[str, Field(min_length=1, max_length=100), _Keepable]
+_GatewaysId = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_]{1,255}$"), AfterValidator(without_card_number)
+]
+
+
+class ResolveRequest(BaseModel):
+    """An operator's decision about an outcome that is not known."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    outcome: Resolution = Field(
+        description="`not_charged`: you saw at the gateway that nothing was done. `look_again`: "
+        "the gateway is asked now."
+    )
+    transaction_id: _GatewaysId | None = Field(
+        default=None,
+        description="With `look_again`: the gateway's payment that you found for this order.",
+        examples=["pi_3QJ8"],
+    )
+    refund_id: _GatewaysId | None = Field(
+        default=None, description="Where more than one refund is unknown: which one."
+    )
+    actor: _Actor = Field(description="Who decides.", examples=["ana@shop.example"])
+    reason: _Reason = Field(examples=["no such payment in the gateway's dashboard"])
+
+    @model_validator(mode="after")
+    def _found_to_be_looked_up(self) -> "ResolveRequest":
+        wanted = self.outcome is Resolution.LOOK_AGAIN and self.refund_id is None
+        if self.transaction_id is not None and not wanted:
+            raise ValueError("transaction_id goes with look_again, and not with refund_id")
+        return self
+
+
+class AcknowledgeRequest(BaseModel):
+    """Who has looked at what needs attention, and what came of it."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    actor: _Actor = Field(description="Who has looked.", examples=["ana@shop.example"])
+    reason: _Reason = Field(examples=["refunded by hand"])
+    worries: list[Annotated[str, Field(min_length=1, max_length=1000)]] | None = Field(
+        default=None, description="As `needs_attention` tells them; all of them if missing."
+    )
+
+
 class MethodView(BaseModel):
     """How the shopper pays, as far as it may be shown."""
 
@@ -349,8 +396,11 @@ _STATUS: dict[str, Any] = {
     "refunds_pending": "0.00",
     "disputed": "0.00",
     "refundable": "39.99",
+    "fees": [{"amount": "1.75", "currency": "usd"}],
     "capture_before": None,
     "needs_attention": [],
+    "next_check_at": None,
+    "unknown": [],
     "refunds": [_REFUND],
     "disputes": [],
     "attempts": [
@@ -444,6 +494,13 @@ class RefundList(BaseModel):
     refunds: list[RefundView]
 
 
+class FeeView(BaseModel):
+    """What the gateway took for its work."""
+
+    amount: str = Field(examples=["1.75"])
+    currency: str = Field(description="Of your account at the gateway.", examples=["usd"])
+
+
 class DisputeView(BaseModel):
     """One dispute with the shopper's bank, by the gateway's id."""
 
@@ -452,6 +509,15 @@ class DisputeView(BaseModel):
     status: DisputeState
     reason: str | None = Field(examples=["fraudulent"])
     evidence_due_by: datetime | None = Field(description="Until when to answer it at the gateway.")
+
+
+class UnknownView(BaseModel):
+    """Something that was asked of the gateway, without an answer: it may have been done."""
+
+    operation: Operation
+    refund_id: str | None
+    since: datetime
+    next_check_at: datetime | None = Field(description="When the gateway is asked next.")
 
 
 class PaymentStatus(PaymentView):
@@ -465,8 +531,11 @@ class PaymentStatus(PaymentView):
     refunds_pending: str = Field(description="On its way back.", examples=["0.00"])
     disputed: str = Field(description="Taken back by banks, for now or for good.")
     refundable: str = Field(description="What can still be refunded.", examples=["39.99"])
+    fees: list[FeeView]
     capture_before: datetime | None = Field(description="When a hold that is not captured ends.")
     needs_attention: list[str]
+    next_check_at: datetime | None = Field(description="The first one in `unknown`.")
+    unknown: list[UnknownView]
     refunds: list[RefundView]
     disputes: list[DisputeView]
     attempts: list[AttemptView]

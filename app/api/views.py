@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from app.api.schemas import (
     AttemptView,
     DisputeView,
+    FeeView,
     Links,
     MethodView,
     NextActionView,
@@ -13,11 +14,14 @@ from app.api.schemas import (
     RefundLinks,
     RefundView,
     TimelineRow,
+    UnknownView,
 )
 from app.domain.facts import Fact, PaymentMethod
+from app.domain.money import Money
 from app.domain.payment import Payment, State
 from app.domain.reversals import Dispute, Refund
 from app.domain.timeline import describe
+from app.domain.unknown import UnknownOutcome
 
 
 def payment_view(payment: Payment) -> PaymentView:
@@ -42,8 +46,11 @@ def payment_view(payment: Payment) -> PaymentView:
     )
 
 
-def payment_status(payment: Payment, facts: Sequence[Fact]) -> PaymentStatus:
-    """All there is to know."""
+def payment_status(
+    payment: Payment, facts: Sequence[Fact], unknown: Sequence[UnknownOutcome]
+) -> PaymentStatus:
+    """All there is to know, and what is not known."""
+    checks = [one.next_check_at for one in unknown if one.next_check_at is not None]
     return PaymentStatus(
         **payment_view(payment).model_dump(),
         authorized=_decimal(payment, payment.authorized),
@@ -52,8 +59,19 @@ def payment_status(payment: Payment, facts: Sequence[Fact]) -> PaymentStatus:
         refunds_pending=_decimal(payment, payment.refunds_pending),
         disputed=_decimal(payment, payment.disputed),
         refundable=refundable(payment),
+        fees=[_fee_view(fee) for _, fee in sorted(payment.fees.items())],
         capture_before=payment.capture_before if payment.state is State.AUTHORIZED else None,
         needs_attention=sorted(payment.attention),
+        next_check_at=min(checks, default=None),
+        unknown=[
+            UnknownView(
+                operation=one.operation,
+                refund_id=one.refund or None,
+                since=one.since,
+                next_check_at=one.next_check_at,
+            )
+            for one in unknown
+        ],
         refunds=refund_views(payment),
         disputes=[_dispute_view(payment, dispute) for dispute in payment.disputes.values()],
         attempts=[
@@ -114,6 +132,10 @@ def _dispute_view(payment: Payment, dispute: Dispute) -> DisputeView:
         reason=dispute.reason,
         evidence_due_by=dispute.evidence_due_by,
     )
+
+
+def _fee_view(fee: Money) -> FeeView:
+    return FeeView(amount=f"{fee.to_decimal():f}", currency=fee.currency)
 
 
 def _decimal(payment: Payment, minor: int) -> str:

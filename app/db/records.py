@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.db import inbox, listing
+from app.db import facts as fact_rows
+from app.db import inbox, journal, listing, unknown
 from app.db.engine import transaction
 from app.db.tables import (
     CustomerRow,
@@ -23,13 +22,21 @@ from app.db.tables import (
     names_transaction,
 )
 from app.domain.facts import Event, Fact, Source
-from app.domain.gateway import GatewayEvent
+from app.domain.gateway import GatewayEvent, GatewayMovement
+from app.domain.ledger import postings
 from app.domain.money import Money
 from app.domain.order import Capture, Mandate, Order
-from app.domain.payment import Payment, apply, fold, is_repetition
-from app.domain.records import Filter, ForeignCallback, Place, RefundRefusedError, Summary
-
-_FACT = TypeAdapter(Fact)
+from app.domain.payment import Payment, State, apply, fold, is_repetition
+from app.domain.records import (
+    Filter,
+    ForeignCallback,
+    Place,
+    RefundRefusedError,
+    Summary,
+    TakenCallback,
+    WaitingCallback,
+)
+from app.domain.unknown import UnknownOutcome
 
 
 class PostgresRecords:
@@ -119,6 +126,14 @@ class PostgresRecords:
             await self._append(session, order, [wanted])
             return wanted
 
+    async def note_unknown(self, order_id: str, outcome: UnknownOutcome) -> None:
+        async with transaction(self._engine) as session:
+            await unknown.note(session, order_id, outcome)
+
+    async def unknown_outcomes(self, order_id: str) -> list[UnknownOutcome]:
+        async with transaction(self._engine) as session:
+            return await unknown.find(session, order_id)
+
     async def accept_mandate(self, order_id: str, mandate: Mandate) -> None:
         async with transaction(self._engine) as session:
             row = await session.get_one(OrderRow, order_id)
@@ -139,15 +154,27 @@ class PostgresRecords:
             row = await session.get_one(CustomerRow, (self._gateway, customer_id))
             return row.gateway_id
 
-    async def store_callback(self, event: GatewayEvent, *, foreign: bool = False) -> bool:
+    async def take_callback(self, event: GatewayEvent) -> TakenCallback:
         async with transaction(self._engine) as session:
-            return await inbox.store(session, event, foreign=foreign)
+            return await inbox.take(session, event)
+
+    async def keep_foreign_callback(self, event: GatewayEvent) -> bool:
+        async with transaction(self._engine) as session:
+            return await inbox.keep_foreign(session, event)
 
     async def foreign_callbacks(self, limit: int) -> list[ForeignCallback]:
         async with transaction(self._engine) as session:
             return await inbox.foreign(session, limit)
 
-    async def waiting_callbacks(self, limit: int) -> list[GatewayEvent]:
+    async def orders_called_back(self, after: str, limit: int) -> list[str]:
+        async with transaction(self._engine) as session:
+            return await inbox.orders_called_back(session, after, limit)
+
+    async def callbacks_to_deliver(self, order_id: str, limit: int) -> list[GatewayEvent]:
+        async with transaction(self._engine) as session:
+            return await inbox.to_deliver(session, order_id, limit)
+
+    async def waiting_callbacks(self, limit: int) -> list[WaitingCallback]:
         async with transaction(self._engine) as session:
             return await inbox.waiting(session, limit)
 
@@ -155,20 +182,51 @@ class PostgresRecords:
         async with transaction(self._engine) as session:
             await inbox.delivered(session, event, outcome)
 
+    async def callback_refused(self, event: GatewayEvent, error: str) -> None:
+        async with transaction(self._engine) as session:
+            await inbox.refused(session, event, error)
+
+    async def keep_payouts(self, payouts: Sequence[GatewayMovement]) -> None:
+        async with transaction(self._engine) as session:
+            await journal.append_payouts(session, payouts)
+
+    async def stranded_orders(self, before: datetime, after: str, limit: int) -> list[Order]:
+        attempted = select(PaymentEventRow.id).where(
+            PaymentEventRow.order_id == OrderRow.order_id,
+            PaymentEventRow.event == Event.ATTEMPTED,
+        )
+        async with transaction(self._engine) as session:
+            rows = await session.exec(
+                select(OrderRow)
+                .join(PaymentRow)
+                .where(
+                    PaymentRow.state == State.INITIATED,
+                    col(OrderRow.created_at) < before,
+                    col(OrderRow.order_id) > after,
+                    ~attempted.exists(),
+                )
+                .order_by(col(OrderRow.order_id))
+                .limit(limit)
+            )
+            return [_order(row) for row in rows]
+
     async def _append(self, session: AsyncSession, order: Order, facts: Sequence[Fact]) -> Payment:
         payment = Payment(order.order_id, order.amount)
         keys = set()
         for fact in await _facts(session, order.order_id):
             keys.add(fact.key)
             payment = apply(payment, fact)
-        new = []
+        new: list[Fact] = []
+        entries: list[journal.Row] = []
         for fact in facts:
             if fact.key not in keys and not is_repetition(payment, fact):
                 keys.add(fact.key)
-                payment = apply(payment, fact)
+                before, payment = payment, apply(payment, fact)
                 new.append(fact)
-        if new:
-            await session.exec(insert(PaymentEventRow).values([_event_row(order, f) for f in new]))
+                posted = postings(before, payment)
+                entries += journal.entry(order.order_id, fact.key, fact.at, posted)
+        await fact_rows.append(session, order.order_id, new)
+        await journal.append(session, entries)
         await self._project(session, payment)
         return payment
 
@@ -204,15 +262,6 @@ class PostgresRecords:
         )
 
 
-def _event_row(order: Order, fact: Fact) -> dict[str, Any]:
-    return {
-        "order_id": order.order_id,
-        "key": fact.key,
-        "event": fact.event,
-        "fact": _FACT.dump_python(fact, mode="json", exclude_none=True),
-    }
-
-
 def _order(row: OrderRow) -> Order:
     return Order(
         order_id=row.order_id,
@@ -231,12 +280,7 @@ async def _locked(session: AsyncSession, order_id: str) -> Order:
 
 
 async def _facts(session: AsyncSession, order_id: str) -> list[Fact]:
-    rows = await session.exec(
-        select(PaymentEventRow.fact)
-        .where(PaymentEventRow.order_id == order_id)
-        .order_by(col(PaymentEventRow.id))
-    )
-    return [_FACT.validate_python(row) for row in rows]
+    return (await fact_rows.of_orders(session, [order_id]))[order_id]
 
 
 async def _payment(session: AsyncSession, order: Order) -> Payment:

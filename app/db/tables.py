@@ -10,6 +10,7 @@ from sqlalchemy import (
     DateTime,
     Identity,
     Index,
+    Integer,
     String,
     UniqueConstraint,
     func,
@@ -86,6 +87,8 @@ class PaymentEventRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("order_id", "key"),
         Index("ix_payment_events_transaction", fact_reference, postgresql_where=names_transaction),
+        # Facts are added in the order of time: a few blocks' worth of index finds an hour of them.
+        Index("ix_payment_events_recorded_at", "recorded_at", postgresql_using="brin"),
     )
 
     id: int | None = Field(
@@ -98,13 +101,52 @@ class PaymentEventRow(SQLModel, table=True):
     recorded_at: datetime | None = Field(default=None, sa_column=_now())
 
 
+class JournalRow(SQLModel, table=True):
+    """One side of a ledger entry. Append-only, and a trigger refuses what does not balance."""
+
+    __tablename__ = "journal"
+    __table_args__ = (
+        UniqueConstraint(
+            "order_id", "entry", "account", "currency", postgresql_nulls_not_distinct=True
+        ),
+    )
+
+    id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
+    )
+    order_id: str | None = Field(default=None, foreign_key="orders.order_id", max_length=64)
+    entry: str  # the fact's key, or the gateway's id of a payout, which is of no order
+    account: str
+    currency: str = Field(max_length=3)
+    amount: int = Field(sa_type=BigInteger)  # minor units; a debit is positive, a credit negative
+    at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
+class UnknownOutcomeRow(SQLModel, table=True):
+    """An operation at the gateway whose outcome is not known, and when it is asked about next."""
+
+    __tablename__ = "unknown_outcomes"
+
+    order_id: str = Field(primary_key=True, foreign_key="orders.order_id", max_length=64)
+    operation: str = Field(primary_key=True)
+    refund: str = Field(primary_key=True)  # our name of it; empty where it is none
+    since: datetime = Field(sa_type=DateTime(timezone=True))
+    next_check_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
 class CallbackRow(SQLModel, table=True):
     """The inbox: a verified callback, and what became of it. A foreign one is of no order."""
 
     __tablename__ = "callbacks"
     __table_args__ = (
         UniqueConstraint("gateway", "event_id"),
-        Index("ix_callbacks_waiting", "created_at", postgresql_where="delivered_at IS NULL"),
+        Index(
+            "ix_callbacks_waiting",
+            "order_id",
+            "created_at",
+            "id",
+            postgresql_where="delivered_at IS NULL",
+        ),
     )
 
     id: int | None = Field(
@@ -121,6 +163,9 @@ class CallbackRow(SQLModel, table=True):
     received_at: datetime = Field(sa_column=_now())
     delivered_at: datetime | None = Field(default=None, sa_column=_time())
     outcome: str | None = None
+    failures: int = Field(default=0, sa_column=Column(Integer, server_default="0", nullable=False))
+    last_error: str | None = None
+    next_try_at: datetime | None = Field(default=None, sa_column=_time())
 
 
 class CustomerRow(SQLModel, table=True):
@@ -132,6 +177,39 @@ class CustomerRow(SQLModel, table=True):
     customer_id: str = Field(primary_key=True, max_length=64)
     gateway_id: str
     created_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class ReconciliationRow(SQLModel, table=True):
+    """A comparison of a period's money with the gateway's, and what it came to."""
+
+    __tablename__ = "reconciliations"
+
+    reconciliation_id: str = Field(primary_key=True)
+    since: datetime = Field(sa_type=DateTime(timezone=True))  # by the gateway's clock
+    until: datetime = Field(sa_type=DateTime(timezone=True))
+    started_at: datetime = Field(sa_column=_now())
+    finished_at: datetime | None = Field(default=None, sa_column=_time())
+    counts: list[Any] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
+    sums: list[Any] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
+
+
+class FindingRow(SQLModel, table=True):
+    """What comparing one thing came to. What matches is deleted once it is counted."""
+
+    __tablename__ = "reconciliation_findings"
+    __table_args__ = (UniqueConstraint("reconciliation_id", "kind", "reference"),)
+
+    id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
+    )
+    reconciliation_id: str = Field(foreign_key="reconciliations.reconciliation_id")
+    kind: str
+    reference: str
+    verdict: str
+    order_id: str | None = Field(default=None, max_length=64, index=True)
+    transaction_id: str | None = None
+    ours: list[Any] = Field(sa_column=Column(JSONB, nullable=False))
+    theirs: list[Any] = Field(sa_column=Column(JSONB, nullable=False))
 
 
 class StockRow(SQLModel, table=True):

@@ -1,5 +1,6 @@
 """Facts: what happened to a payment, kept for ever and in the order we learnt it."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -26,6 +27,7 @@ class Event(StrEnum):
     DISPUTED = "disputed"
     DISPUTE_WON = "dispute_won"
     DISPUTE_LOST = "dispute_lost"
+    FEE_CHARGED = "fee_charged"
     EVIDENCE_DUE = "evidence_due"
     CAPTURE_DUE = "capture_due"
     STEP_DONE = "step_done"
@@ -35,6 +37,8 @@ class Event(StrEnum):
     CANCELED = "canceled"
     FULFILLED = "fulfilled"
     FLAGGED = "flagged"
+    RESOLVED = "resolved"
+    ACKNOWLEDGED = "acknowledged"
 
 
 class Source(StrEnum):
@@ -46,6 +50,8 @@ class Source(StrEnum):
     LOOK_UP = "look_up"
     WORKFLOW = "workflow"
     FULFILMENT = "fulfilment"
+    OPERATOR = "operator"
+    RECONCILIATION = "reconciliation"
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,9 @@ class Decline:
 @dataclass(frozen=True)
 class Fact:
     """One thing that happened to a payment. `amount` is a total in minor units, except for a
-    refund or a dispute: that one's own. `reference` is the gateway's or the step's own id, `refund`
-    our name of a refund."""
+    refund, a dispute or a fee: that one's own. `currency` is None where it is the order's.
+    `reference` is the gateway's or the step's own id, `refund` our name of a refund. `actor` is the
+    operator who decided it, `acknowledged` the worries that they have looked at."""
 
     event: Event
     at: datetime
@@ -105,6 +112,9 @@ class Fact:
     reason: str | None = None
     refund: str | None = None
     evidence_due_by: datetime | None = None
+    currency: str | None = None
+    actor: str | None = None
+    acknowledged: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -120,6 +130,13 @@ class Fact:
         if self.event is Event.DISPUTED:
             # A bank's inquiry may turn into a dispute, and its deadline may move.
             return f"{self.event}:{self.reference}:{self.amount}:{_time(self.evidence_due_by)}"
+        if self.event is Event.RESOLVED:
+            # Each decision is one of its own.
+            return f"{self.event}:{_time(self.at)}"
+        if self.event is Event.ACKNOWLEDGED:
+            # They may be many and long, and a key must fit into an index.
+            worries = "\n".join(sorted(self.acknowledged))
+            return f"{self.event}:{hashlib.sha256(worries.encode()).hexdigest()}"
         if self.event is Event.FLAGGED:
             return f"{self.event}:{self.reason}"
         if self.event is Event.REFUND_PENDING:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from app.domain.facts import Decline, NextAction, PaymentMethod
 from app.domain.methods import Method, Offer
@@ -67,8 +67,18 @@ class AuthorizeRequest:
 
 
 @dataclass(frozen=True)
+class Fee:
+    """What the gateway took for its work, in the currency of our account there. `reference` is its
+    id of the movement in our balance."""
+
+    reference: str
+    amount: Money
+
+
+@dataclass(frozen=True)
 class GatewayPayment:
-    """A payment as the gateway sees it. Amounts are totals in minor units of `amount.currency`."""
+    """A payment as the gateway sees it. Amounts are totals in minor units of `amount.currency`.
+    `created_at` is by the gateway's clock; `fee` is None until the gateway knows it."""
 
     transaction_id: str
     order_id: str | None
@@ -80,6 +90,8 @@ class GatewayPayment:
     decline: Decline | None = None
     next_action: NextAction | None = None
     capture_before: datetime | None = None
+    fee: Fee | None = None
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +110,7 @@ class GatewayRefund:
 @dataclass(frozen=True)
 class GatewayDispute:
     """A dispute as the gateway sees it. `amount` is what the bank has taken: nothing while it only
-    inquires."""
+    inquires. `fees` are for the gateway's own work with it."""
 
     dispute_id: str
     transaction_id: str
@@ -106,6 +118,7 @@ class GatewayDispute:
     state: DisputeState
     reason: str | None = None
     evidence_due_by: datetime | None = None
+    fees: tuple[Fee, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,6 +140,52 @@ class GatewayEvent:
         """The gateway's payment that it is about."""
         told = self.payment or self.refund or self.dispute
         return told.transaction_id if told is not None else None
+
+
+class MovementKind(StrEnum):
+    """Why our balance at the gateway changed."""
+
+    CHARGE = "charge"
+    REFUND = "refund"  # also one that came back
+    DISPUTE = "dispute"  # also one that was won
+    FEE = "fee"
+    PAYOUT = "payout"  # to our bank; back from it where the bank did not take it
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class GatewayMovement:
+    """One movement of our balance at the gateway, in minor units of `currency`: the account's.
+    `amount` is before the fee, and negative where it left us."""
+
+    movement_id: str
+    kind: MovementKind
+    amount: int
+    fee: int
+    currency: str
+    created_at: datetime
+    transaction_id: str | None = None
+
+
+_Listed = TypeVar("_Listed")
+
+
+@dataclass(frozen=True)
+class Period:
+    """From `since` on, up to and without `until`, by the gateway's clock."""
+
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Page(Generic[_Listed]):
+    """A part of a list. `after` is where the next one goes on, None after the last. `unreadable`
+    are the gateway's ids of what is in it and makes no sense."""
+
+    items: list[_Listed]
+    after: str | None = None
+    unreadable: list[str] = field(default_factory=list)
 
 
 class GatewayError(Exception):
@@ -215,6 +274,21 @@ class Gateway(Protocol):
 
     async def look_up_dispute(self, dispute_id: str) -> GatewayDispute:
         """The dispute as it stands."""
+
+    async def list_payments(self, period: Period, after: str | None) -> Page[GatewayPayment]:
+        """Payments made in the period that name an order, a page at a time, the newest first."""
+
+    async def list_refunds(self, period: Period, after: str | None) -> Page[GatewayRefund]:
+        """The same of refunds of payments."""
+
+    async def list_disputes(self, period: Period, after: str | None) -> Page[GatewayDispute]:
+        """The same of disputes."""
+
+    async def list_movements(self, period: Period, after: str | None) -> Page[GatewayMovement]:
+        """The same of movements of our balance."""
+
+    async def list_events(self, period: Period, after: str | None) -> Page[GatewayEvent]:
+        """The same of what it has reported, or tried to. As far back as the gateway keeps them."""
 
     def read_callback(self, headers: Mapping[str, str], body: bytes) -> GatewayEvent:
         """Verify and translate. Raises InvalidCallbackError; anything else is a defect."""

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from app.domain.facts import Event, Fact, Source
 from app.domain.gateway import (
+    Fee,
     GatewayDispute,
     GatewayEvent,
     GatewayPayment,
@@ -28,6 +29,10 @@ _DISPUTE_EVENT = {
     DisputeState.WON: Event.DISPUTE_WON,
     DisputeState.LOST: Event.DISPUTE_LOST,
 }
+
+
+RECONCILED = "reconciliation"
+"""The type of an event that the gateway never reported: what a comparison with its books found."""
 
 
 def learn(seen: GatewayPayment, *, source: Source, at: datetime, attempt: int) -> list[Fact]:
@@ -63,6 +68,8 @@ def learn(seen: GatewayPayment, *, source: Source, at: datetime, attempt: int) -
         facts.append(
             Fact(Event.CAPTURED, at, source, amount=seen.captured, reference=seen.transaction_id)
         )
+    if seen.fee is not None:
+        facts.append(_learn_fee(seen.fee, source=source, at=at))
     return facts
 
 
@@ -79,12 +86,14 @@ def learn_refund(seen: GatewayRefund, *, source: Source, at: datetime) -> Fact:
     )
 
 
-def learn_dispute(seen: GatewayDispute, *, source: Source, at: datetime, currency: str) -> Fact:
-    """The fact in `seen`. Over another currency than the order's it counts for no money: its amount
-    is told in words."""
+def learn_dispute(
+    seen: GatewayDispute, *, source: Source, at: datetime, currency: str
+) -> list[Fact]:
+    """The facts in `seen`. Over another currency than the order's it counts for no money: its
+    amount is told in words."""
     ours = seen.amount.currency == currency
     reason = seen.reason if ours else f"{seen.reason or 'no reason given'}, over {seen.amount}"
-    return Fact(
+    dispute = Fact(
         _DISPUTE_EVENT[seen.state],
         at,
         source,
@@ -93,17 +102,30 @@ def learn_dispute(seen: GatewayDispute, *, source: Source, at: datetime, currenc
         reason=reason,
         evidence_due_by=seen.evidence_due_by,
     )
+    return [dispute, *(_learn_fee(fee, source=source, at=at) for fee in seen.fees)]
 
 
 def learn_event(event: GatewayEvent, *, at: datetime, attempt: int, currency: str) -> list[Fact]:
     """The facts in a callback about an order in `currency`. None in a hint."""
+    source = Source.RECONCILIATION if event.type == RECONCILED else Source.CALLBACK
     if event.refund is not None and event.refund.amount.currency != currency:
         reason = f"refund {event.refund.refund_id} is over {event.refund.amount}"
-        return [Fact(Event.FLAGGED, at, Source.CALLBACK, reason=reason)]
+        return [Fact(Event.FLAGGED, at, source, reason=reason)]
     if event.refund is not None:
-        return [learn_refund(event.refund, source=Source.CALLBACK, at=at)]
+        return [learn_refund(event.refund, source=source, at=at)]
     if event.dispute is not None:
-        return [learn_dispute(event.dispute, source=Source.CALLBACK, at=at, currency=currency)]
+        return learn_dispute(event.dispute, source=source, at=at, currency=currency)
     if event.payment is not None:
-        return learn(event.payment, source=Source.CALLBACK, at=at, attempt=attempt)
+        return learn(event.payment, source=source, at=at, attempt=attempt)
     return []
+
+
+def _learn_fee(fee: Fee, *, source: Source, at: datetime) -> Fact:
+    return Fact(
+        Event.FEE_CHARGED,
+        at,
+        source,
+        amount=fee.amount.minor,
+        reference=fee.reference,
+        currency=fee.amount.currency,
+    )

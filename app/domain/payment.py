@@ -119,6 +119,8 @@ class Payment:
     steps_done: dict[str, str] = field(default_factory=dict)
     steps_undone: frozenset[str] = frozenset()
     flags: frozenset[str] = frozenset()
+    fees: dict[str, Money] = field(default_factory=dict)  # by the gateway's id of the movement
+    acknowledged: frozenset[str] = frozenset()
 
     @property
     def payment_id(self) -> str:
@@ -175,8 +177,8 @@ class Payment:
 
     @property
     def attention(self) -> frozenset[str]:
-        """Why somebody should look at it."""
-        return self.flags | frozenset(self._worries())
+        """Why somebody should look at it: what nobody has looked at yet."""
+        return self.flags.union(self._worries()) - self.acknowledged
 
     def _worries(self) -> Iterable[str]:
         if self.authorized > self.amount.minor:
@@ -290,6 +292,8 @@ def _table() -> dict[tuple[State, Event], Move]:
     refunds = (s.CAPTURED, s.PARTIALLY_REFUNDED, s.REFUNDED)
     for event in (e.CAPTURED, e.REFUND_PENDING, e.DISPUTE_WON):  # more was taken than we knew
         when(event, (s.REFUNDED,), s.PARTIALLY_REFUNDED, s.REFUNDED)
+    # Less was taken than refunds on their way had made us believe.
+    when(e.CAPTURED, (s.PARTIALLY_REFUNDED,), s.PARTIALLY_REFUNDED, s.REFUNDED)
     when(e.REFUNDED, (s.CAPTURED,), *refunds)
     when(e.REFUNDED, (s.PARTIALLY_REFUNDED,), s.PARTIALLY_REFUNDED, s.REFUNDED)
     when(e.REFUND_FAILED, (s.PARTIALLY_REFUNDED, s.REFUNDED), *refunds)
@@ -309,6 +313,9 @@ def _table() -> dict[tuple[State, Event], Move]:
         e.CANCELED,
         e.FULFILLED,
         e.FLAGGED,
+        e.RESOLVED,
+        e.ACKNOWLEDGED,
+        e.FEE_CHARGED,
         e.EVIDENCE_DUE,
         e.CAPTURE_DUE,
     ):
@@ -433,12 +440,23 @@ def _advance(payment: Payment, fact: Fact) -> Payment:
         steps_done=steps_done,
         steps_undone=steps_undone,
         flags=flags,
+        fees=_with_fee(payment, fact),
+        acknowledged=payment.acknowledged.union(fact.acknowledged),
         confirmed=payment.confirmed or event is Event.CONFIRMED,
         capture_due=payment.capture_due or event is Event.CAPTURE_DUE,
         capture_before=min(
             filter(None, (payment.capture_before, fact.capture_before)), default=None
         ),
     )
+
+
+def _with_fee(payment: Payment, fact: Fact) -> dict[str, Money]:
+    if fact.event is not Event.FEE_CHARGED or fact.reference is None:
+        return payment.fees
+    charged = Money(fact.amount or 0, fact.currency or payment.amount.currency)
+    known = payment.fees.get(fact.reference, charged)
+    one_of_two = max(known, charged, key=lambda fee: (fee.currency, fee.minor))
+    return {**payment.fees, fact.reference: one_of_two}
 
 
 def _by_the_totals(payment: Payment) -> State:

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Protocol
 
 from app.domain.facts import Fact
-from app.domain.gateway import GatewayEvent
+from app.domain.gateway import GatewayEvent, GatewayMovement
 from app.domain.methods import Method
 from app.domain.money import Money
 from app.domain.order import Mandate, Order
 from app.domain.payment import OrderState, Payment, State
+from app.domain.unknown import UnknownOutcome
 
 
 class RecordsUnavailableError(Exception):
@@ -35,6 +36,7 @@ class Filter:
     until: datetime | None = None
     needs_attention: bool | None = None
     customer_id: str | None = None
+    unknown: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,16 @@ class Summary:
     method: Method | None
     method_shown: str | None
     needs_attention: bool
+    next_check_at: datetime | None = None  # of what is not known
+
+
+@dataclass(frozen=True)
+class TakenCallback:
+    """What the inbox made of a callback. `order_id` is the order that it is about, None where it is
+    about none of ours; `new` says that it was not there yet."""
+
+    order_id: str | None
+    new: bool
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,20 @@ class ForeignCallback:
 
     event: GatewayEvent
     received_at: datetime
+
+
+@dataclass(frozen=True)
+class WaitingCallback:
+    """A callback that is not delivered yet; with how often it was refused, why it was the last
+    time, and when it is tried again."""
+
+    event_id: str
+    type: str
+    order_id: str
+    received_at: datetime
+    failures: int
+    last_error: str | None
+    next_try_at: datetime | None
 
 
 class Records(Protocol):
@@ -100,6 +126,16 @@ class Records(Protocol):
         money counts as gone. The fact as it stands. Raises RefundRefusedError where there is not so
         much to give back."""
 
+    async def keep_payouts(self, payouts: Sequence[GatewayMovement]) -> None:
+        """Enter payouts to our bank in the ledger, unless they are there. The ledger's other
+        entries come with their facts."""
+
+    async def note_unknown(self, order_id: str, outcome: UnknownOutcome) -> None:
+        """Keep what is not known, and when it is checked next; or that it is known by now."""
+
+    async def unknown_outcomes(self, order_id: str) -> list[UnknownOutcome]:
+        """What is not known of the order, the oldest first."""
+
     async def accept_mandate(self, order_id: str, mandate: Mandate) -> None:
         """Keep from where the shopper allowed the latest attempt's debit."""
 
@@ -109,15 +145,34 @@ class Records(Protocol):
     async def keep_customer(self, customer_id: str, gateway_id: str) -> str:
         """Keep the gateway's id of a customer, unless one is kept; the one that is."""
 
-    async def store_callback(self, event: GatewayEvent, *, foreign: bool = False) -> bool:
-        """Put a callback into the inbox for good. False if it was there already. A foreign one is
-        about no order of ours: it is kept for the operator and waits for nothing."""
+    async def take_callback(self, event: GatewayEvent) -> TakenCallback:
+        """Put a callback about an order of ours into the inbox for good, unless it is there. What
+        only names a gateway's payment belongs to the order that the payment was made for."""
+
+    async def keep_foreign_callback(self, event: GatewayEvent) -> bool:
+        """Keep a callback about no order of ours, for the operator: it waits for nothing. False if
+        it was there already."""
 
     async def foreign_callbacks(self, limit: int) -> list[ForeignCallback]:
         """The latest foreign callbacks, the newest first."""
 
-    async def waiting_callbacks(self, limit: int) -> list[GatewayEvent]:
-        """Callbacks not yet delivered, in the order in which the gateway created them."""
+    async def orders_called_back(self, after: str, limit: int) -> list[str]:
+        """Orders that callbacks are to be delivered to now, from behind `after` on, by id."""
+
+    async def callbacks_to_deliver(self, order_id: str, limit: int) -> list[GatewayEvent]:
+        """The order's callbacks that are to be delivered now, in the order in which the gateway
+        created them."""
+
+    async def waiting_callbacks(self, limit: int) -> list[WaitingCallback]:
+        """Callbacks not yet delivered, for the operator: the most often refused first, then the
+        oldest."""
 
     async def callback_delivered(self, event: GatewayEvent, outcome: str) -> None:
         """Note what became of a callback."""
+
+    async def callback_refused(self, event: GatewayEvent, error: str) -> None:
+        """Note why a callback could not be delivered; it is tried again after a growing pause."""
+
+    async def stranded_orders(self, before: datetime, after: str, limit: int) -> list[Order]:
+        """Open orders of before that time without a single attempt, from behind `after` on, by
+        id."""

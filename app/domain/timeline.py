@@ -71,6 +71,13 @@ def describe(fact: Fact, amount: Money) -> str:
             return "order fulfilled"
         case Event.FLAGGED:
             return f"needs attention: {fact.reason}"
+        case Event.FEE_CHARGED:
+            fee = Money(fact.amount or 0, fact.currency or amount.currency)
+            return f"the gateway's fee: {fee}"
+        case Event.RESOLVED:
+            return f"decided by {fact.actor}: {fact.reason}"
+        case Event.ACKNOWLEDGED:
+            return f"looked at by {fact.actor}: {fact.reason}"
 
 
 def _time(moment: datetime | None) -> str:

@@ -33,15 +33,16 @@ class Ports:
     @classmethod
     def free(cls) -> "Ports":
         """Ports nobody listens on at this moment."""
-        return cls(*_free_ports(6))
+        return cls(*free_ports(6))
 
 
 def free_port() -> int:
     """A port nobody listens on at this moment."""
-    return _free_ports(1)[0]
+    return free_ports(1)[0]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Different ports that nobody listens on at this moment."""
     ports = _random.sample(_NOT_EPHEMERAL, len(_NOT_EPHEMERAL))
     return list(itertools.islice(filter(_is_free, ports), count))
 

@@ -84,6 +84,14 @@ class Supervisor:
         await _cancel(supervised.watch)
         await supervised.child.kill()
 
+    async def end(self, name: str) -> int:
+        """Ask a part to end and leave it down; its exit code, or minus the signal that killed
+        it."""
+        supervised = self._running[name]
+        await _cancel(supervised.watch)
+        await supervised.child.stop()
+        return await supervised.child.wait()
+
     async def revive(self, name: str) -> None:
         """Start a killed part again."""
         await self._start(self._running[name].part)

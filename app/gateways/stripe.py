@@ -20,14 +20,17 @@ from app.domain.gateway import (
     Card,
     GatewayDispute,
     GatewayEvent,
+    GatewayMovement,
     GatewayPayment,
     GatewayRefund,
+    Page,
+    Period,
     RefusedError,
     Token,
 )
 from app.domain.methods import Method, Offer
 from app.domain.money import InvalidAmountError, Money
-from app.gateways import stripe_methods, stripe_money
+from app.gateways import stripe_lists, stripe_methods, stripe_money
 from app.gateways.stripe_callbacks import translated, verified_event
 from app.gateways.stripe_calls import answer, every, payment_intent
 from app.gateways.stripe_read import read_dispute, read_payment, read_refund, read_token
@@ -200,6 +203,21 @@ class StripeGateway:
 
     async def look_up_dispute(self, dispute_id: str) -> GatewayDispute:
         return read_dispute(await answer(self._api.disputes.retrieve_async(dispute_id)))
+
+    async def list_payments(self, period: Period, after: str | None) -> Page[GatewayPayment]:
+        return await stripe_lists.payments(self._api, period, after)
+
+    async def list_refunds(self, period: Period, after: str | None) -> Page[GatewayRefund]:
+        return await stripe_lists.refunds(self._api, period, after)
+
+    async def list_disputes(self, period: Period, after: str | None) -> Page[GatewayDispute]:
+        return await stripe_lists.disputes(self._api, period, after)
+
+    async def list_movements(self, period: Period, after: str | None) -> Page[GatewayMovement]:
+        return await stripe_lists.movements(self._api, period, after)
+
+    async def list_events(self, period: Period, after: str | None) -> Page[GatewayEvent]:
+        return await stripe_lists.events(self._api, period, after)
 
     def read_callback(self, headers: Mapping[str, str], body: bytes) -> GatewayEvent:
         return translated(verified_event(headers, body, self._webhook_secret))

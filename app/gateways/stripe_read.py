@@ -9,7 +9,14 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from app.domain.facts import Decline, NextAction, PaymentMethod
-from app.domain.gateway import GatewayDispute, GatewayPayment, GatewayRefund, Status, Token
+from app.domain.gateway import (
+    Fee,
+    GatewayDispute,
+    GatewayPayment,
+    GatewayRefund,
+    Status,
+    Token,
+)
 from app.domain.methods import Method
 from app.domain.money import Money
 from app.domain.reversals import DisputeState, RefundState
@@ -97,6 +104,8 @@ def read_payment(intent: Object) -> GatewayPayment:
         decline=_decline(failure or {}) if status is Status.DECLINED else None,
         next_action=_next_action(intent) if status is Status.REQUIRES_ACTION else None,
         capture_before=_capture_before(used) if used is not None else None,
+        fee=_charge_fee(intent.get("latest_charge")),
+        created_at=_maybe(stripe_values.moment, intent.get("created")),
     )
 
 
@@ -140,6 +149,7 @@ def read_dispute(dispute: Object) -> GatewayDispute:
         state=_DISPUTE_STATE[dispute["status"]],
         reason=_maybe(stripe_values.word, dispute.get("reason")),
         evidence_due_by=_maybe(stripe_values.moment, due_by),
+        fees=tuple(filter(None, map(_fee, dispute.get("balance_transactions") or []))),
     )
 
 
@@ -210,6 +220,20 @@ def _next_action(intent: Object) -> NextAction:
 
 def _capture_before(used: Object) -> datetime | None:
     return _maybe(stripe_values.moment, _details(used).get("capture_before"))
+
+
+def _charge_fee(charge: object) -> Fee | None:
+    """None until the charge is captured, and where Stripe shows the ids only."""
+    movement = charge.get("balance_transaction") if isinstance(charge, dict) else None
+    return _fee(movement) if isinstance(movement, dict) else None
+
+
+def _fee(movement: Object) -> Fee | None:
+    """What a balance transaction cost. One that cost nothing, or brought a fee back, tells none."""
+    if movement["fee"] <= 0:
+        return None
+    amount = _money(movement["fee"], movement["currency"])
+    return Fee(stripe_values.object_id(movement["id"]), amount)
 
 
 def _money(amount: Any, currency: Any) -> Money:

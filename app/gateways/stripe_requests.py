@@ -10,7 +10,8 @@ from app.domain.methods import FLOW, Flow
 from app.gateways import stripe_money
 from app.gateways.stripe_methods import WAYS
 
-EXPAND = ["latest_charge"]
+# The charge is expanded on the way to what it cost.
+EXPAND = ["latest_charge.balance_transaction"]
 
 
 def creation(request: AuthorizeRequest) -> Any:

@@ -1,5 +1,8 @@
 """Hands a stored callback to the workflows of its order that want to know."""
 
+import asyncio
+
+import structlog
 from temporalio.client import Client
 from temporalio.common import (
     SearchAttributePair,
@@ -10,13 +13,25 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from app.domain.delivery import DeliveryUnavailableError
 from app.domain.gateway import GatewayDispute, GatewayEvent
 from app.domain.learn import learn_event
 from app.domain.order import Order
 from app.domain.payment import OrderState, Payment, apply
-from app.domain.records import Records
+from app.domain.records import Records, RecordsUnavailableError
 from app.temporal import names
 from app.temporal.client import RPC_TIMEOUT
+
+# Temporal has understood, and will not take it. Anything else is an outage and passes.
+_REFUSALS = (
+    RPCStatusCode.INVALID_ARGUMENT,
+    RPCStatusCode.FAILED_PRECONDITION,
+    RPCStatusCode.OUT_OF_RANGE,
+)
+_DELIVERY_SECONDS = 10
+_READ_AT_ONCE = 100
+_LONGEST_REASON = 300
+_log = structlog.get_logger()
 
 
 class CallbackDelivery:
@@ -27,10 +42,42 @@ class CallbackDelivery:
         self._records = records
         self._task_queue = task_queue
 
+    async def deliver_waiting(self, order_id: str) -> int:
+        """Deliver all that waits for the order, the oldest first; how many were delivered.
+
+        What is refused is noted and set aside: nothing behind it waits, and no workflow relies on
+        the order. Raises DeliveryUnavailableError and RecordsUnavailableError; the rest waits on.
+        """
+        delivered = 0
+        while waiting := await self._records.callbacks_to_deliver(order_id, _READ_AT_ONCE):
+            for event in waiting:
+                delivered += await self._delivered(event)
+        return delivered
+
     async def deliver(self, event: GatewayEvent) -> None:
-        """Deliver and note it. Raises RPCError while Temporal is out of reach."""
-        outcome = await self._deliver(event.order_id or "", event)
+        """Deliver and note it. Whoever dies in between delivers it again: the workflows know their
+        events. Raises DeliveryUnavailableError while Temporal is out of reach."""
+        try:
+            async with asyncio.timeout(_DELIVERY_SECONDS):
+                outcome = await self._deliver(event.order_id or "", event)
+        except (TimeoutError, RPCError, RuntimeError) as error:
+            # RuntimeError: a lazy client that cannot connect raises no narrower type.
+            if isinstance(error, RPCError) and error.status in _REFUSALS:
+                raise
+            raise DeliveryUnavailableError(f"Temporal is out of reach: {error}") from error
         await self._records.callback_delivered(event, outcome)
+
+    async def _delivered(self, event: GatewayEvent) -> bool:
+        """False when it was refused, and is set aside."""
+        try:
+            await self.deliver(event)
+        except (DeliveryUnavailableError, RecordsUnavailableError):
+            raise
+        except Exception as error:
+            _log.warning("callback refused", event_id=event.event_id, error=type(error).__name__)
+            await self._records.callback_refused(event, _why(error))
+            return False
+        return True
 
     async def _deliver(self, order_id: str, event: GatewayEvent) -> str:
         taken = [await self._signal(names.payment_workflow_id(order_id), event)]
@@ -114,6 +161,12 @@ class CallbackDelivery:
             static_summary=f"{event.type} for order {order.order_id}, after its workflow ended",
             rpc_timeout=RPC_TIMEOUT,
         )
+
+
+def _why(error: Exception) -> str:
+    """For the operator. A defect's own words may quote from the event."""
+    name = type(error).__name__
+    return f"{name}: {error}"[:_LONGEST_REASON] if isinstance(error, RPCError) else name
 
 
 def _attributes(order_id: str, event: GatewayEvent) -> TypedSearchAttributes:

@@ -1,5 +1,7 @@
 """Names that Temporal knows our things by. Ids are derived from business ids, never random."""
 
+from datetime import datetime
+
 from temporalio.common import SearchAttributeKey
 
 ORDER_ID = SearchAttributeKey.for_keyword("OrderId")
@@ -29,6 +31,11 @@ def late_event_workflow_id(gateway: str, event_id: str) -> str:
     return f"late-event-{gateway}-{event_id}"
 
 
+def reconcile_workflow_id(since: datetime, until: datetime) -> str:
+    """The comparison of a period with the gateway's books."""
+    return f"reconcile-{since:%Y-%m-%dT%H:%M:%S}-{until:%Y-%m-%dT%H:%M:%S}"
+
+
 def initiate_update_id(attempt: int) -> str:
     """One update for an attempt, however often the storefront asks for it."""
     return f"initiate-{attempt}"
@@ -37,6 +44,11 @@ def initiate_update_id(attempt: int) -> str:
 def capture_update_id(minor: int) -> str:
     """One update for a capture of that amount. The workflow refuses a second amount."""
     return f"capture-{minor}"
+
+
+def resolve_update_id(known_facts: int) -> str:
+    """One update for a decision, however often it is sent, until anything new is known."""
+    return f"resolve-{known_facts}"
 
 
 # However often the storefront asks, there is one cancellation, and one refund of a name.

@@ -11,6 +11,9 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=6)
 # The gateway may take GATEWAY_TIMEOUT_SECONDS (20 by default); the rest is for our own records.
 GATEWAY_CALL = timedelta(seconds=35)
 
+# While the gateway is away it is asked about one payment eight times a minute at most, and again
+# within a minute of its return.
+
 # An authorization has a shopper waiting: four tries in about four seconds, then we say so.
 AUTHORIZE: dict[str, Any] = {
     "start_to_close_timeout": GATEWAY_CALL,
@@ -20,26 +23,41 @@ AUTHORIZE: dict[str, Any] = {
     ),
 }
 
-# Capture, void and refund can wait: a storefront gets 202 meanwhile. Six tries in about half a
-# minute under one key; then the workflow looks, or pauses, before it goes on.
+# Capture and void can wait: a storefront gets 202 meanwhile. Five tries in half a minute under one
+# key; then the workflow looks before it goes on.
 MOVE_MONEY: dict[str, Any] = {
     "start_to_close_timeout": GATEWAY_CALL,
     "heartbeat_timeout": HEARTBEAT_TIMEOUT,
     "retry_policy": RetryPolicy(
-        initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_attempts=6
+        initial_interval=timedelta(seconds=2), backoff_coefficient=2, maximum_attempts=5
     ),
 }
 
-# Looking up changes nothing, so it goes on until there is an answer; a minute between tries keeps
-# eight of them, at most, in a minute's outage.
+# A refund is two requests: it is looked for before it is made. So fewer tries.
+REFUND: dict[str, Any] = {
+    "start_to_close_timeout": GATEWAY_CALL,
+    "heartbeat_timeout": HEARTBEAT_TIMEOUT,
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(seconds=2), backoff_coefficient=2, maximum_attempts=4
+    ),
+}
+
+# Looking up changes nothing, so it goes on until there is an answer.
 LOOK_UP: dict[str, Any] = {
     "start_to_close_timeout": GATEWAY_CALL,
     "heartbeat_timeout": HEARTBEAT_TIMEOUT,
     "retry_policy": RetryPolicy(
-        initial_interval=timedelta(seconds=1),
+        initial_interval=timedelta(seconds=5),
         backoff_coefficient=2,
-        maximum_interval=timedelta(minutes=1),
+        maximum_interval=timedelta(seconds=30),
     ),
+}
+
+# One of the checks of an unknown outcome: the workflow itself knows when the next one is.
+LOOK_ONCE: dict[str, Any] = {
+    "start_to_close_timeout": GATEWAY_CALL,
+    "heartbeat_timeout": HEARTBEAT_TIMEOUT,
+    "retry_policy": RetryPolicy(maximum_attempts=1),
 }
 
 # Our own database, and nothing else: it comes back, so wait for it.
@@ -55,6 +73,18 @@ RECORD: dict[str, Any] = {
 # A fulfilment step is done or refused; an outage in between is waited out.
 FULFIL: dict[str, Any] = {
     "start_to_close_timeout": timedelta(seconds=30),
+    "heartbeat_timeout": HEARTBEAT_TIMEOUT,
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        backoff_coefficient=2,
+        maximum_interval=timedelta(minutes=1),
+    ),
+}
+
+# A page of a reconciliation is a hundred payments with a look into our records for each, and some
+# questions to the gateway. Nobody waits for it, so it goes on until it is done.
+RECONCILE: dict[str, Any] = {
+    "start_to_close_timeout": timedelta(minutes=10),
     "heartbeat_timeout": HEARTBEAT_TIMEOUT,
     "retry_policy": RetryPolicy(
         initial_interval=timedelta(seconds=1),

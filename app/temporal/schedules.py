@@ -1,6 +1,9 @@
 """What runs by the clock."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from temporalio.client import (
     Client,
@@ -11,28 +14,88 @@ from temporalio.client import (
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
 )
 
-# The API delivers at once; this is for what it could not, so half a minute is soon enough.
-DELIVER_EVERY = timedelta(seconds=30)
+# The API delivers at once. This is for what it could not: after an outage that is all there is, so
+# it comes by soon.
+_DELIVER_EVERY = timedelta(seconds=10)
+_START_STRANDED_EVERY = timedelta(minutes=5)
+# Soon, and once more when what usually takes days is over: a hold lasts seven.
+_RECONCILE_EVERY = timedelta(hours=1)
+_RECONCILE_HOURS = 3
+_RECONCILE_AGAIN_EVERY = timedelta(days=1)
+_RECONCILE_AGAIN_HOURS = 8 * 24
 
 
 async def ensure_schedules(client: Client, task_queue: str) -> None:
-    """Create the schedules that are not there yet."""
-    schedule = Schedule(
-        action=ScheduleActionStartWorkflow(
+    """Create the schedules that are not there yet, and bring the others up to date. One that an
+    operator has paused stays paused."""
+    for name, schedule in _schedules(task_queue).items():
+        try:
+            await client.create_schedule(name, schedule)
+        except ScheduleAlreadyRunningError:
+            await client.get_schedule_handle(name).update(_becomes(schedule))
+
+
+def _schedules(task_queue: str) -> dict[str, Schedule]:
+    return {
+        "deliver-callbacks": _schedule(
             "DeliverCallbacksWorkflow",
-            id="deliver-callbacks",
-            task_queue=task_queue,
-            execution_timeout=timedelta(minutes=10),
-            static_summary="Deliver what the callback inbox still holds",
+            "deliver-callbacks",
+            task_queue,
+            _DELIVER_EVERY,
+            "Deliver what the callback inbox still holds",
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=DELIVER_EVERY)]),
+        "start-stranded": _schedule(
+            "StartStrandedWorkflow",
+            "start-stranded",
+            task_queue,
+            _START_STRANDED_EVERY,
+            "See to the end of orders whose workflow could not be started",
+        ),
+        "reconcile-hourly": _schedule(
+            "ReconcileWorkflow",
+            "reconcile-hourly",
+            task_queue,
+            _RECONCILE_EVERY,
+            "Compare the last hours with the gateway's books",
+            {"hours": _RECONCILE_HOURS},
+        ),
+        "reconcile-daily": _schedule(
+            "ReconcileWorkflow",
+            "reconcile-daily",
+            task_queue,
+            _RECONCILE_AGAIN_EVERY,
+            "Compare the last days with the gateway's books",
+            {"hours": _RECONCILE_AGAIN_HOURS},
+        ),
+    }
+
+
+def _schedule(
+    workflow: str, id_: str, queue: str, every: timedelta, summary: str, *arguments: Any
+) -> Schedule:
+    """One run at a time: while one is under way, the next ones are left out."""
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            workflow,
+            args=arguments,
+            id=id_,
+            task_queue=queue,
+            execution_timeout=max(timedelta(minutes=10), every),
+            static_summary=summary,
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
         policy=SchedulePolicy(
             overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)
         ),
     )
-    try:
-        await client.create_schedule("deliver-callbacks", schedule)
-    except ScheduleAlreadyRunningError:
-        return
+
+
+def _becomes(schedule: Schedule) -> Callable[[ScheduleUpdateInput], ScheduleUpdate]:
+    def update(known: ScheduleUpdateInput) -> ScheduleUpdate:
+        return ScheduleUpdate(replace(schedule, state=known.description.schedule.state))
+
+    return update

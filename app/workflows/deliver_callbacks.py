@@ -9,12 +9,19 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class DeliverCallbacksWorkflow:
-    """One pass over the inbox."""
+    """One pass over the inbox, page by page."""
 
     @workflow.run
     async def run(self) -> int:
-        return await workflow.execute_activity_method(
-            CallbackActivities.deliver_callbacks,
-            summary="Deliver waiting callbacks",
-            **policies.FULFIL,
-        )
+        delivered = 0
+        after: str | None = ""
+        while after is not None:
+            page = await workflow.execute_activity_method(
+                CallbackActivities.deliver_callbacks,
+                after,
+                summary=f"Deliver waiting callbacks, behind {after or 'the first order'}",
+                **policies.FULFIL,
+            )
+            delivered += page.delivered
+            after = page.after
+        return delivered

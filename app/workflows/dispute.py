@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from app.workflows.known import record
     from app.workflows.messages import DisputeInput
     from app.workflows.neighbours import tell_payment
+    from app.workflows.unknown import jittered
 
 # The operator is told two days before the evidence is due, or halfway where there is less time.
 EVIDENCE_WARNING = timedelta(days=2)
@@ -46,7 +47,7 @@ class DisputeWorkflow:
             try:
                 await workflow.wait_condition(
                     lambda: bool(self._events),
-                    timeout=LOOK_EVERY if warn_at is None else self._until(warn_at),
+                    timeout=self._until(warn_at),
                     timeout_summary="the bank's decision",
                 )
             except TimeoutError:
@@ -105,8 +106,12 @@ class DisputeWorkflow:
     def _due(self) -> datetime | None:
         return self._dispute.evidence_due_by if self._dispute is not None else None
 
-    def _until(self, moment: datetime) -> timedelta:
-        return min(max(moment - workflow.now(), timedelta(seconds=1)), LOOK_EVERY)
+    def _until(self, warn_at: datetime | None) -> timedelta:
+        """When to look, or to warn."""
+        look = jittered(LOOK_EVERY)
+        if warn_at is None:
+            return look
+        return min(max(warn_at - workflow.now(), timedelta(seconds=1)), look)
 
     async def _warn(self) -> None:
         self._warned = True

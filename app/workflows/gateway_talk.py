@@ -1,7 +1,7 @@
 """What the workflow and the gateway have to say to each other about one order's payment."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from temporalio import workflow
@@ -29,18 +29,18 @@ from app.domain.payment import (
     OrderState,
     State,
 )
+from app.domain.unknown import Operation
 from app.temporal import policies
 from app.workflows.known import Known
-from app.workflows.messages import AttemptInput
+from app.workflows.messages import AttemptInput, ResolveInput
+from app.workflows.unknown import Unknown, jittered
 
-# An authorization that the gateway does not know this long after we sent it never arrived.
-ABSENCE_PROVEN_AFTER = timedelta(seconds=60)
 # Held money is not left where it is for one refusal: eight tries take about eight minutes.
 RELEASE_REFUSALS_TAKEN = 8
 LONGEST_CAPTURE_PAUSE = timedelta(hours=1)
-FIRST_REFUND_PAUSE = timedelta(minutes=5)
-FIRST_REFUND_LOOK = timedelta(seconds=2)
-LONGEST_REFUND_PAUSE = timedelta(hours=12)
+# Payments that were under way before this was so go on as they began.
+ABSENCE_IS_PROVEN_FIRST = "absence is proven before a new key is used"
+LATE_IS_LOOKED_FOR = "what may have come late is looked for in the end"
 
 _MONEY = frozenset({Status.AUTHORIZED, Status.CAPTURED})
 _NO_MONEY = frozenset({Status.NOTHING, Status.DECLINED, Status.REQUIRES_ACTION})
@@ -57,7 +57,9 @@ class GatewayTalk:
         self._known = known
         self._until = until
         self._order = known.order
-        self._unknown_since: datetime | None = None
+        self.unknown = Unknown(
+            known.order.order_id, known.order.unknown_age_limit_seconds, self._flag, known.show
+        )
 
     async def attempt(self, attempt: AttemptInput) -> None:
         """Ask to hold the money, unless the attempt before has brought it."""
@@ -110,13 +112,24 @@ class GatewayTalk:
             await self._outcome_unknown(attempt.number)
 
     async def _outcome_unknown(self, attempt: int) -> None:
-        self._unknown_since = workflow.now()
+        self.unknown.begin(Operation.AUTHORIZATION)
         await self._known.tell(Event.OUTCOME_UNKNOWN, attempt=attempt)
+
+    async def find_out(self) -> None:
+        """Make the next check of an attempt whose outcome is unknown, unless news come first."""
+        await self._wait_for_check(lambda: self._known.payment.state is not State.UNKNOWN)
+        if self._known.payment.state is State.UNKNOWN:
+            decision = self.unknown.decision
+            await self.look_up()
+            self.unknown.has_acted(decision)
+        if self._known.payment.state is not State.UNKNOWN:
+            await self.unknown.is_over()
 
     async def capture(self, amount: Money) -> None:
         """Take `amount` of the money, unless it is not there to take any more."""
         payment = self._known
         await self._move_money(
+            Operation.CAPTURE,
             PaymentActivities.capture_payment,
             f"Take {amount}",
             lambda: bool(
@@ -167,8 +180,20 @@ class GatewayTalk:
         if self._known.is_news(facts):
             await self._known.record(facts)
 
-    async def look_up(self) -> None:
-        """Ask the gateway how things stand, and believe it."""
+    async def resolve(self, ask: ResolveInput) -> None:
+        """An operator decides about what is unknown. Returns once that was acted upon."""
+        attempt = self._known.latest_attempt
+        await self._known.record([self.unknown.resolved(ask, attempt)])
+        if self.unknown:
+            await self.unknown.decide(ask)
+
+    async def look_up(self) -> bool:
+        """Ask the gateway how things stand, and believe it. Whether what it did not tell of is now
+        certain not to have been done."""
+        looked_at = workflow.now()
+        decision = self.unknown.decision
+        to_be_found = decision is not None and self._known.payment.state is State.UNKNOWN
+        found = decision.transaction_id if decision is not None and to_be_found else None
         try:
             learnt = await workflow.execute_activity_method(
                 PaymentActivities.look_up_payment,
@@ -176,28 +201,34 @@ class GatewayTalk:
                     order_id=self._order.order_id,
                     attempt=self._known.latest_attempt,
                     since=workflow.info().start_time,
-                    transaction_id=self._known.payment.transaction_id,
+                    transaction_id=found or self._known.payment.transaction_id,
                     old_declines=self._old_declines(),
                     old_actions=self._old_actions(),
                 ),
                 summary="No news: ask the gateway how the payment stands",
-                **policies.LOOK_UP,
+                **(policies.LOOK_ONCE if self.unknown else policies.LOOK_UP),
             )
         except ActivityError as error:
-            await self._known.tell(
-                Event.FLAGGED, reason=f"the gateway tells us nothing: {error.cause}"
-            )
-            return
-        await self._adopt(learnt)
-        if self._known.payment.state in (State.AUTHORIZED, State.CAPTURED):
-            if not self._known.payment.confirmed:
+            if _failure(error) == Failure.REFUSED:
+                await self._flag(f"the gateway tells us nothing: {error.cause}")
+            told = False
+        else:
+            told = True
+            await self._adopt(learnt)
+            paid = self._known.payment.state in (State.AUTHORIZED, State.CAPTURED)
+            if paid and not self._known.payment.confirmed:
                 await self._known.tell(Event.CONFIRMED, source=Source.LOOK_UP)
-        elif self._known.payment.state is State.UNKNOWN and self._absence_is_proven():
+        absent = self.unknown.is_absent(looked_at, told=told)
+        if self._known.payment.state is State.UNKNOWN and absent:
             await self._known.tell(
                 Event.FAILED,
                 attempt=self._known.latest_attempt,
                 decline=Decline(NOT_CHARGED, "The payment did not go through."),
             )
+        return absent
+
+    async def _flag(self, reason: str) -> None:
+        await self._known.tell(Event.FLAGGED, reason=reason)
 
     def _old_declines(self) -> list[Decline]:
         """What the gateway may still show although the latest attempt has not arrived yet."""
@@ -214,10 +245,6 @@ class GatewayTalk:
         latest = self._known.latest_attempt
         tried = self._known.payment.attempts.values()
         return [t.next_action for t in tried if t.next_action is not None and t.number != latest]
-
-    def _absence_is_proven(self) -> bool:
-        since = self._unknown_since
-        return since is not None and workflow.now() - since >= ABSENCE_PROVEN_AFTER
 
     async def _adopt(self, learnt: Learnt) -> None:
         """Facts that an activity has already put into the records."""
@@ -244,22 +271,23 @@ class GatewayTalk:
 
     async def _move_money(
         self,
+        operation: Operation,
         act: Callable[[PaymentActivities, MoneyInput], Awaitable[Learnt]],
         summary: str,
         done: Callable[[], bool],
         refusals_taken: int = 1,
         amount: Money | None = None,
     ) -> None:
-        """Ask the gateway until it is done, a new key each time a look-up proved that it is not. A
-        refusal is flagged; after `refusals_taken` of them what the look-up tells stands."""
-        number = 0
+        """Ask the gateway until it is done, with a new key each time it is certain that it is not.
+        A refusal is flagged; after `refusals_taken` of them what the look-up tells stands."""
+        number, proven = 0, False
         while not done():
             number += 1
-            if number > 1:
+            if number > (2 if proven else 1):
                 pause = timedelta(seconds=2 ** min(number, 12))
                 await self._until(
                     partial(self._has_moved_on, done, self._known.payment.state),
-                    min(pause, LONGEST_CAPTURE_PAUSE),
+                    min(jittered(pause), LONGEST_CAPTURE_PAUSE),
                 )
                 if done():
                     return
@@ -271,14 +299,36 @@ class GatewayTalk:
                     **policies.MOVE_MONEY,
                 )
             except ActivityError as error:
-                if _failure(error) == Failure.REFUSED:
+                refused = _failure(error) == Failure.REFUSED
+                if refused:
                     refusals_taken -= 1
-                    await self._known.tell(Event.FLAGGED, reason=f"{summary}: {error.cause}")
+                    await self._flag(f"{summary}: {error.cause}")
+                else:
+                    self.unknown.begin(operation, checks=1)
                 await self.look_up()
                 if refusals_taken == 0:
                     return
+                proven = not refused and await self._is_surely_undone(done)
             else:
+                proven = False
                 await self._adopt(learnt)
+
+    async def _is_surely_undone(self, done: Callable[[], bool]) -> bool:
+        """Look at growing pauses until it is done, or certain not to be."""
+        surely = workflow.patched(ABSENCE_IS_PROVEN_FIRST)
+        absent = not surely
+        while not (done() or absent):
+            await self._wait_for_check(done)
+            if not done():
+                decision = self.unknown.decision
+                absent = await self.look_up()
+                self.unknown.has_acted(decision)
+        await self.unknown.is_over()
+        return surely
+
+    async def _wait_for_check(self, news: Callable[[], bool]) -> None:
+        wait = await self.unknown.next_check()
+        await self._until(lambda: news() or self.unknown.decision is not None, wait)
 
     def _has_moved_on(self, done: Callable[[], bool], since: State) -> bool:
         return done() or self._known.payment.state is not since
@@ -286,16 +336,21 @@ class GatewayTalk:
     async def release_hold(self) -> None:
         """Void, unless it turns out to be captured. An expired checkout may still have a payment
         open at the gateway, which the shopper could yet approve."""
-        if self._known.payment.transaction_id is None and self._may_have_arrived_late():
+        may_be_late = self._may_have_arrived_late()
+        if self._known.payment.transaction_id is None and may_be_late:
             await self.look_up()
         if self._known.payment.transaction_id is None:
             return
         await self._move_money(
+            Operation.VOID,
             PaymentActivities.void_payment,
             f"Release {self._order.amount}",
             lambda: self._known.payment.state is State.VOIDED or self._known.payment.captured > 0,
             refusals_taken=RELEASE_REFUSALS_TAKEN,
         )
+        nothing_taken = not self._known.payment.captured
+        if may_be_late and nothing_taken and workflow.patched(LATE_IS_LOOKED_FOR):
+            await self._release(None)
 
     def _may_have_arrived_late(self) -> bool:
         """Whether an attempt was sent of which the gateway knew nothing when we asked."""

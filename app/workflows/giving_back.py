@@ -13,6 +13,7 @@ from app.workflows.gateway_talk import Until
 from app.workflows.known import Known
 from app.workflows.messages import RefundInput
 from app.workflows.refund import RefundWorkflow
+from app.workflows.unknown import jittered
 
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=12)
@@ -40,7 +41,7 @@ class GivingBack:
                 # Somebody else gives back what we have not heard of yet.
                 reason = "not all of the money could be refunded"
                 await self._known.tell(Event.FLAGGED, reason=reason)
-                await self._until(self._is_noted, pause)
+                await self._until(self._is_noted, jittered(pause))
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     async def wait_for_answer(self) -> None:
@@ -53,7 +54,15 @@ class GivingBack:
         transaction_id = self._known.payment.transaction_id or ""
         return await workflow.start_child_workflow(
             RefundWorkflow.run,
-            RefundInput(order.order_id, self._name, amount, order.gateway, transaction_id, WHY),
+            RefundInput(
+                order.order_id,
+                self._name,
+                amount,
+                order.gateway,
+                transaction_id,
+                WHY,
+                order.unknown_age_limit_seconds,
+            ),
             id=names.refund_workflow_id(order.order_id, self._name),
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,

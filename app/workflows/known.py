@@ -69,10 +69,13 @@ class Known:
             self.payment = apply_fact(self.payment, fact)
         if self.payment.state != before.state:
             self.looks_without_news = 0
-        self._show(before)
+        self._show_changes(before)
 
-    def _show(self, before: Payment) -> None:
-        """What an operator sees in the Temporal UI."""
+    def show(self) -> None:
+        """What an operator reads in the Temporal UI."""
+        workflow.set_current_details(details(self.payment, self._awaited()))
+
+    def _show_changes(self, before: Payment) -> None:
         after = self.payment
         updates: list[SearchAttributeUpdate[Any]] = []
         if after.state != before.state:
@@ -81,7 +84,7 @@ class Known:
             updates.append(names.NEEDS_ATTENTION.value_set(bool(after.attention)))
         if updates:
             workflow.upsert_search_attributes(updates)
-        workflow.set_current_details(details(after, self._awaited()))
+        self.show()
 
 
 async def record(order_id: str, facts: list[Fact]) -> None:

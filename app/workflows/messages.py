@@ -4,8 +4,13 @@ from dataclasses import dataclass
 
 from app.domain.facts import PaymentMethod
 from app.domain.fulfilment import StepPlan
+from app.domain.gateway import Period
 from app.domain.money import Money
 from app.domain.order import Capture
+from app.domain.unknown import Resolution
+
+# Stripe keeps an idempotency key for 24 hours at least: so long the same request is the same one.
+UNKNOWN_AGE_LIMIT_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -26,16 +31,18 @@ class AttemptInput:
 
 @dataclass(frozen=True)
 class PaymentInput:
-    """An order to be paid and fulfilled."""
+    """An order to be paid and fulfilled. Without an `attempt` it waits for one until the checkout
+    expires."""
 
     order_id: str
     amount: Money
     gateway: str
     capture: Capture
     plan: list[StepPlan]
-    attempt: AttemptInput
+    attempt: AttemptInput | None
     expiry_seconds: float
     grace_seconds: float
+    unknown_age_limit_seconds: float = UNKNOWN_AGE_LIMIT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,17 @@ class CancelInput:
 
 
 @dataclass(frozen=True)
+class ResolveInput:
+    """An operator's decision about an unknown outcome. `transaction_id` is the gateway's payment
+    that they found, to be looked up."""
+
+    outcome: Resolution
+    actor: str
+    reason: str
+    transaction_id: str | None = None
+
+
+@dataclass(frozen=True)
 class RefundInput:
     """Give `amount` of an order's money back. `name` is ours, `reason` the storefront's."""
 
@@ -62,6 +80,7 @@ class RefundInput:
     gateway: str
     transaction_id: str
     reason: str | None = None
+    unknown_age_limit_seconds: float = UNKNOWN_AGE_LIMIT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -73,3 +92,15 @@ class DisputeInput:
     gateway: str
     transaction_id: str
     amount: Money
+
+
+@dataclass(frozen=True)
+class ReconcileInput:
+    """What to compare: a period, or the last hours. `step` and `after` say where to go on, `pages`
+    how many of them go into one history."""
+
+    period: Period | None = None
+    hours: int = 3
+    step: int = 0
+    after: str | None = None
+    pages: int = 500

@@ -35,7 +35,9 @@ with workflow.unsafe.imports_passed_through():
         CancelInput,
         CaptureInput,
         PaymentInput,
+        ResolveInput,
     )
+    from app.workflows.unknown import jittered
 
 FIRST_LOOK = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=5)
@@ -74,7 +76,8 @@ class PaymentWorkflow:
         self._to_capture = order.amount if order.capture is Capture.AUTOMATIC else None
         self._capture_begun = False
         self._ended = False
-        self._queue(order.attempt)
+        if order.attempt is not None:
+            self._queue(order.attempt)
 
     @workflow.run
     async def run(self, order: PaymentInput) -> str:
@@ -140,9 +143,19 @@ class PaymentWorkflow:
         if self._capture_begun or self._payment.captured:
             raise ApplicationError("the money is being taken: refund it")
 
+    @workflow.update
+    async def resolve(self, ask: ResolveInput) -> None:
+        """An operator decides about an unknown outcome. Returns once that was acted upon."""
+        await self._gateway.resolve(ask)
+
+    @resolve.validator
+    def _may_be_resolved(self, ask: ResolveInput) -> None:
+        if not self._gateway.unknown:
+            raise ApplicationError("no outcome is unknown")
+
     @workflow.signal
     def facts_learnt(self, facts: list[Fact]) -> None:
-        """A refund's or a dispute's own workflow put these into the records."""
+        """These are in the records by now: of a refund, of a dispute, or of what was looked at."""
         self._known.learn(facts)
 
     @workflow.signal
@@ -166,6 +179,9 @@ class PaymentWorkflow:
         while not self._payment.confirmed:
             if self._payment.state in CLOSED or self._giving_up():
                 return False
+            if self._payment.state is State.UNKNOWN:  # no other attempt before that is known
+                await self._gateway.find_out()
+                continue
             if self._inbox:
                 await self._take_in_next()
                 continue
@@ -179,14 +195,15 @@ class PaymentWorkflow:
                     timeout_summary=self._awaited(),
                 )
             except TimeoutError:
-                if self._payment.state not in MAY_TRY_AGAIN:
+                if self._payment.attempts and self._payment.state not in MAY_TRY_AGAIN:
                     self._known.looks_without_news += 1
                     await self._gateway.look_up()
         return not self._known.unusable
 
     def _giving_up(self) -> bool:
         """Whether the order cannot go on; not before it is known what an attempt has done."""
-        return self._known.unusable is not None and self._payment.state not in IN_FLIGHT
+        under_way = self._payment.attempts and self._payment.state in IN_FLIGHT
+        return self._known.unusable is not None and not under_way
 
     def _patience(self) -> timedelta | None:
         """How long to wait before asking the gateway ourselves; None when the time is up."""
@@ -194,14 +211,12 @@ class PaymentWorkflow:
         growth = float(2 ** min(self._known.looks_without_news, 12))
         grace = timedelta(seconds=self._order.grace_seconds)
         match self._payment.state:
-            case State.UNKNOWN:
-                return min(FIRST_LOOK * growth, LONGEST_PAUSE)
             case State.AUTHORIZED | State.CAPTURED:
-                return min(grace * growth, LONGEST_PAUSE)
+                return jittered(min(grace * growth, LONGEST_PAUSE))
             case State.PROCESSING:
-                return min(grace * growth, LONGEST_BANK_PAUSE)
+                return jittered(min(grace * growth, LONGEST_BANK_PAUSE))
             case State.REQUIRES_ACTION if left > timedelta():
-                return min(grace * growth, LONGEST_PAUSE, left)
+                return min(jittered(min(grace * growth, LONGEST_PAUSE)), left)
             case _:
                 return left if left > timedelta() else None
 
@@ -314,7 +329,8 @@ class PaymentWorkflow:
         if end is not None and end > workflow.now():
             return end - workflow.now() + FIRST_LOOK
         growth = float(2 ** min(self._known.looks_without_news, 12))
-        return LONGEST_BANK_PAUSE if end is None else min(FIRST_LOOK * growth, LONGEST_PAUSE)
+        pause = LONGEST_BANK_PAUSE if end is None else min(FIRST_LOOK * growth, LONGEST_PAUSE)
+        return jittered(pause)
 
     # The ways out.
 
@@ -401,11 +417,13 @@ class PaymentWorkflow:
 
     def _awaited(self) -> str:
         """What the payment waits for, for the operator."""
+        if self._gateway.unknown:
+            return self._gateway.unknown.awaited
         match self._payment.state:
             case State.REQUIRES_ACTION:
                 return "the shopper to authenticate"
-            case State.UNKNOWN:
-                return "a look-up: the gateway did not answer"
+            case State.INITIATED if not self._payment.attempts:
+                return f"the first attempt, until {self._expires_at:%H:%M} UTC"
             case State.PROCESSING:
                 return "the bank"
             case State.DECLINED | State.FAILED:

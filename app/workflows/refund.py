@@ -1,7 +1,7 @@
 """One refund, from the request to the money's arrival at the shopper's bank."""
 
-import asyncio
 from collections import deque
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
@@ -10,17 +10,20 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from app.activities.failures import Failure
     from app.activities.refunds import LookUpRefundInput, MakeRefundInput, RefundActivities
-    from app.domain.facts import Event, Fact
+    from app.domain.facts import Event, Fact, Source
     from app.domain.gateway import GatewayEvent
     from app.domain.learn import learn_event
     from app.domain.reversals import Refund, RefundState, note_refund
+    from app.domain.unknown import Operation, Resolution
     from app.temporal import names, policies
     from app.workflows.known import record
-    from app.workflows.messages import RefundInput
+    from app.workflows.messages import RefundInput, ResolveInput
     from app.workflows.neighbours import tell_payment
+    from app.workflows.unknown import Unknown, jittered
 
 FIRST_LOOK = timedelta(seconds=2)
 FIRST_PAUSE = timedelta(minutes=1)
+LONGEST_UNKNOWN_PAUSE = timedelta(hours=1)
 LONGEST_PAUSE = timedelta(hours=12)
 
 
@@ -35,7 +38,12 @@ class RefundWorkflow:
         self._known: dict[str, Refund] = {}
         self._answered = False
         self._refusal: str | None = None
-        self._show("the gateway")
+        self._number = 1
+        self._awaited = "the gateway"
+        self._unknown = Unknown(
+            ask.order_id, ask.unknown_age_limit_seconds, self._flag, self._show, refund=ask.name
+        )
+        self._show()
 
     @workflow.run
     async def run(self, ask: RefundInput) -> str:
@@ -44,7 +52,8 @@ class RefundWorkflow:
             await self._make()
             while self._events or self._state is RefundState.PENDING:
                 await self._hear()
-        self._show("nothing from outside")
+        self._awaited = "nothing from outside"
+        self._show()
         await workflow.wait_condition(workflow.all_handlers_finished)
         if self._refusal is not None:
             raise ApplicationError(self._refusal, type=Failure.REFUSED)
@@ -58,6 +67,22 @@ class RefundWorkflow:
         if self._refusal is not None:
             raise ApplicationError(self._refusal, type=Failure.REFUSED)
 
+    @workflow.update
+    async def resolve(self, ask: ResolveInput) -> None:
+        """An operator decides about the unknown outcome. Returns once that was acted upon."""
+        fact = self._unknown.resolved(ask, attempt=0)
+        await record(self._ask.order_id, [fact])
+        await tell_payment(self._ask.order_id, [fact])
+        if fact.acknowledged:
+            workflow.upsert_search_attributes([names.NEEDS_ATTENTION.value_set(False)])
+        if self._unknown:
+            await self._unknown.decide(ask)
+
+    @resolve.validator
+    def _may_be_resolved(self, ask: ResolveInput) -> None:
+        if not self._unknown:
+            raise ApplicationError("no outcome is unknown")
+
     @workflow.signal
     def gateway_event(self, event: GatewayEvent) -> None:
         """The gateway reported something about the refund."""
@@ -70,7 +95,9 @@ class RefundWorkflow:
 
     def _make_input(self) -> MakeRefundInput:
         ask = self._ask
-        return MakeRefundInput(ask.order_id, ask.transaction_id, ask.amount, ask.name, ask.reason)
+        return MakeRefundInput(
+            ask.order_id, ask.transaction_id, ask.amount, ask.name, ask.reason, self._number
+        )
 
     async def _note(self) -> None:
         """Its money is gone from now on, for the payment too: it must not ship any more."""
@@ -87,32 +114,54 @@ class RefundWorkflow:
             await self._learn(learnt.facts)
 
     async def _make(self) -> None:
-        """Ask the gateway until it has answered: always by the same name."""
+        """Ask the gateway until it has answered: always by the same name, and under the same key
+        while the gateway surely remembers it. Then only look, unless an operator decides."""
         pause = FIRST_PAUSE
         while not self._answered:
-            try:
-                learnt = await workflow.execute_activity_method(
-                    RefundActivities.make_refund,
-                    self._make_input(),
-                    summary=f"Refund {self._ask.amount} of order {self._ask.order_id}",
-                    **policies.MOVE_MONEY,
-                )
-            except ActivityError:  # unavailable or unknown: the gateway is asked again
-                await asyncio.sleep(pause.total_seconds())
-                pause = min(pause * 2, LONGEST_PAUSE)
+            decision = self._unknown.decision
+            undone = decision is not None and decision.outcome is Resolution.NOT_CHARGED
+            if undone:
+                self._number += 1
+            if undone or not self._unknown.is_old:
+                await self._ask_for_it()
             else:
-                self._answered = True
-                await self._learn(learnt.facts)
+                await self._look_up()
+            self._unknown.has_acted(decision)
+            if not self._answered:
+                self._unknown.begin(Operation.REFUND)
+                wait = await self._unknown.next_check(pause)
+                with suppress(TimeoutError):
+                    await workflow.wait_condition(
+                        lambda: self._unknown.decision is not None,
+                        timeout=wait,
+                        timeout_summary="the next check",
+                    )
+                pause = min(pause * 2, LONGEST_UNKNOWN_PAUSE)
+        await self._unknown.is_over()
+
+    async def _ask_for_it(self) -> None:
+        try:
+            learnt = await workflow.execute_activity_method(
+                RefundActivities.make_refund,
+                self._make_input(),
+                summary=f"Refund {self._ask.amount} of order {self._ask.order_id}",
+                **policies.REFUND,
+            )
+        except ActivityError:  # unavailable or unknown: the gateway is asked again
+            return
+        self._answered = True
+        await self._learn(learnt.facts)
 
     async def _hear(self) -> None:
         """Take in the gateway's news; without any, ask."""
         pause = FIRST_LOOK
         while not self._events and self._state is RefundState.PENDING:
-            self._show("the shopper's bank")
+            self._awaited = "the shopper's bank"
+            self._show()
             try:
                 await workflow.wait_condition(
                     lambda: bool(self._events),
-                    timeout=pause,
+                    timeout=jittered(pause),
                     timeout_summary="the shopper's bank",
                 )
             except TimeoutError:
@@ -134,12 +183,20 @@ class RefundWorkflow:
                 RefundActivities.look_up_refund,
                 LookUpRefundInput(self._ask.order_id, self._ask.transaction_id, self._ask.name),
                 summary="No news: ask the gateway what became of the refund",
-                **policies.LOOK_UP,
+                **(policies.LOOK_ONCE if self._unknown else policies.LOOK_UP),
             )
-        except ActivityError:  # it refuses to tell: somebody should look, and it may report yet
-            workflow.upsert_search_attributes([names.NEEDS_ATTENTION.value_set(True)])
+        except ActivityError:
+            if not self._unknown:  # it refuses to tell: somebody should look, and it may report yet
+                workflow.upsert_search_attributes([names.NEEDS_ATTENTION.value_set(True)])
         else:
+            self._answered = self._answered or bool(learnt.facts)
             await self._learn(learnt.facts)
+
+    async def _flag(self, reason: str) -> None:
+        fact = Fact(Event.FLAGGED, workflow.now(), Source.WORKFLOW, reason=reason)
+        await record(self._ask.order_id, [fact])
+        workflow.upsert_search_attributes([names.NEEDS_ATTENTION.value_set(True)])
+        await tell_payment(self._ask.order_id, [fact])
 
     async def _learn(self, facts: list[Fact]) -> None:
         """Facts that are in the records already."""
@@ -149,9 +206,10 @@ class RefundWorkflow:
             workflow.upsert_search_attributes([names.NEEDS_ATTENTION.value_set(True)])
         await tell_payment(self._ask.order_id, facts)
 
-    def _show(self, awaited: str) -> None:
+    def _show(self) -> None:
         """What an operator sees in the Temporal UI."""
         ask = self._ask
+        awaited = self._unknown.awaited if self._unknown else self._awaited
         lines = [
             f"**Refund of {ask.amount}, order {ask.order_id}: {self._state}**",
             "",

@@ -1,13 +1,12 @@
 """Fulfilment steps and callbacks as activities, and the translation of the domain's errors."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from app.activities.callbacks import CallbackActivities
 from app.activities.failures import translated
 from app.activities.fulfilment import StepInput, fulfilment_activities
 from app.activities.learnt import Learnt
@@ -15,7 +14,6 @@ from app.db.records import PostgresRecords
 from app.domain.facts import Event
 from app.domain.fulfilment import StepRefusedError, StepUnavailableError
 from app.domain.gateway import (
-    GatewayEvent,
     OutcomeUnknownError,
     RefusedError,
     UnavailableError,
@@ -33,6 +31,8 @@ from app.fulfilment.reserve_stock import ReserveStock, set_stock
         (StepRefusedError("no"), "refused", True, None),
         (UnavailableError("later"), "unavailable", False, None),
         (UnavailableError("later", retry_after=7), "unavailable", False, timedelta(seconds=7)),
+        (UnavailableError("later", retry_after=2), "unavailable", False, None),
+        (UnavailableError("later", retry_after=9999), "unavailable", False, timedelta(seconds=30)),
         (OutcomeUnknownError("who knows"), "outcome_unknown", False, None),
         (RecordsUnavailableError("down"), "records_unavailable", False, None),
     ],
@@ -40,7 +40,7 @@ from app.fulfilment.reserve_stock import ReserveStock, set_stock
 def test_each_error_of_the_domain_is_one_retry_decision(
     error: Exception, type_: str, final: bool, delay: timedelta | None
 ) -> None:
-    decision = translated(error)
+    decision = translated(error, usual_pause=timedelta(seconds=5))
     assert decision is not None
     assert (decision.type, decision.non_retryable) == (type_, final)
     assert decision.next_retry_delay == delay
@@ -75,30 +75,3 @@ async def test_a_step_for_an_order_that_is_not_there_is_final(
     with pytest.raises(ApplicationError) as failure:
         await ActivityEnvironment().run(run, StepInput("unheard-of"))
     assert failure.value.non_retryable
-
-
-async def test_callbacks_are_delivered_oldest_first_and_one_that_fails_holds_up_none(
-    records: PostgresRecords,
-) -> None:
-    now = datetime.now(UTC)
-    for age, name in ((1, "young"), (3, "old"), (2, "poisoned")):
-        await records.open_order(Order(name, Money(100, "usd")))
-        event = GatewayEvent("stripe", name, "t", name, now - timedelta(minutes=age))
-        assert await records.store_callback(event)
-    healed = False
-    delivered: list[str] = []
-
-    async def deliver(event: GatewayEvent) -> None:
-        if event.event_id == "poisoned" and not healed:
-            raise RuntimeError("not now")
-        delivered.append(event.event_id)
-        await records.callback_delivered(event, "signaled")
-
-    activity = CallbackActivities(records, deliver).deliver_callbacks
-    with pytest.raises(RuntimeError):
-        await ActivityEnvironment().run(activity)
-    assert delivered == ["old", "young"]
-    healed = True
-    assert await ActivityEnvironment().run(activity) == 1
-    assert delivered == ["old", "young", "poisoned"]
-    assert await ActivityEnvironment().run(activity) == 0

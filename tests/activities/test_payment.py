@@ -203,7 +203,12 @@ async def test_held_money_is_captured_once_however_often_it_is_asked(till: Till)
     for number in (1, 1, 2):
         await till.run(till.activities.capture_payment, await till.money(number=number))
     assert await till.charged() == (1, 0, 4999, 0)
-    assert await till.story() == [Event.ATTEMPTED, Event.AUTHORIZED, Event.CAPTURED]
+    assert await till.story() == [
+        Event.ATTEMPTED,
+        Event.AUTHORIZED,
+        Event.CAPTURED,
+        Event.FEE_CHARGED,
+    ]
 
 
 async def test_held_money_is_released(till: Till) -> None:

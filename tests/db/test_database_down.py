@@ -58,11 +58,15 @@ async def test_nothing_is_lost_and_every_call_says_so(
         lambda: records.accept_mandate("order-1", MANDATE),
         lambda: records.find_customer("customer-1"),
         lambda: records.keep_customer("customer-1", "cus_1"),
-        lambda: records.store_callback(EVENTS[0]),
-        lambda: records.store_callback(EVENTS[1], foreign=True),
+        lambda: records.take_callback(EVENTS[0]),
+        lambda: records.keep_foreign_callback(EVENTS[1]),
         lambda: records.foreign_callbacks(10),
+        lambda: records.orders_called_back("", 10),
+        lambda: records.callbacks_to_deliver("order-1", 10),
         lambda: records.waiting_callbacks(10),
         lambda: records.callback_delivered(EVENTS[0], "signalled"),
+        lambda: records.callback_refused(EVENTS[0], "too long a history"),
+        lambda: records.stranded_orders(NOON, "", 10),
     ):
         with pytest.raises(RecordsUnavailableError) as failure:
             await call()

@@ -49,3 +49,16 @@ async def test_a_page_is_found_without_sorting_every_payment(
     assert "Backward using ix_payments_created_at_order_id" in plan
     assert "Sort" not in plan
     assert "Filter" not in plan
+
+
+async def test_what_waits_is_found_order_by_order_without_reading_what_was_delivered(
+    records: PostgresRecords, connection: AsyncConnection, asked: list[tuple[str, Any]]
+) -> None:
+    for ask in (
+        lambda: records.orders_called_back("order-1", 10),
+        lambda: records.callbacks_to_deliver("order-1", 10),
+    ):
+        await ask()
+        plan = await _plan(connection, asked[-1])
+        assert "ix_callbacks_waiting" in plan
+        assert "Sort" not in plan

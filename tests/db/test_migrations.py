@@ -170,7 +170,7 @@ async def test_what_was_written_before_a_migration_is_there_after_it(
     assert payment is not None
     assert (payment.state, payment.refunded) == (State.PARTIALLY_REFUNDED, 999)
     assert await upgraded.find_order_paid_by("pi_1") == "order-1"
-    [callback] = await upgraded.waiting_callbacks(10)
+    [callback] = await upgraded.callbacks_to_deliver("order-1", 10)
     assert callback.event_id == "evt_1"
 
     listed = await upgraded.list_payments(Filter(), None, 10)
@@ -184,9 +184,9 @@ async def test_what_was_written_before_a_migration_is_there_after_it(
 async def test_a_migration_taken_back_keeps_what_the_one_before_can_hold(
     upgraded: PostgresRecords, database_url: str, engine: AsyncEngine
 ) -> None:
-    ours, *_ = await upgraded.waiting_callbacks(10)
+    [ours] = await upgraded.callbacks_to_deliver("order-1", 10)
     foreign = replace(ours, event_id="evt_2", order_id="somebody-elses")
-    await upgraded.store_callback(foreign, foreign=True)
+    await upgraded.keep_foreign_callback(foreign)
     await upgraded.open_refund("order-1", "ref_2", 4000, None)
     config = alembic_config(database_url)
     await asyncio.to_thread(command.downgrade, config, "2026_11_22_first")

@@ -22,11 +22,13 @@ _REFERENCES = {
     **dict.fromkeys(NAMES_TRANSACTION, st.sampled_from(["pi_1", "pi_2"])),
     **dict.fromkeys(DISPUTE_EVENTS, st.sampled_from(["dp_1", "dp_2"])),
     Event.STEP_DONE: st.sampled_from(["2 x mug", "shipment order-1"]),
+    Event.FEE_CHARGED: st.sampled_from(["txn_1", "txn_2"]),
 }
 _SUMS = st.sampled_from([1, 400, 600, AMOUNT]) | st.integers(1, AMOUNT + 200)
 _AMOUNTS = {
     **dict.fromkeys((Event.AUTHORIZED, Event.CAPTURED, *REFUND_EVENTS), _SUMS),
     **dict.fromkeys(DISPUTE_EVENTS, st.just(0) | _SUMS),  # nothing, while a bank only inquires
+    Event.FEE_CHARGED: st.integers(1, 100),
 }
 _STEPS = {Event.STEP_DONE, Event.STEP_REFUSED, Event.STEP_UNDONE}
 _TIMES = st.integers(0, 10_000).map(lambda seconds: NOON + timedelta(seconds=seconds))
@@ -40,6 +42,11 @@ _METHODS = st.builds(
 _DECLINES = st.builds(Decline, st.sampled_from(["lost_card", "expired_card"]), st.just("No."))
 _ACTIONS = st.builds(NextAction, st.just("redirect"), st.sampled_from(["/a", "/b"]))
 _WORDS = st.sampled_from(["stock", "mail", "the shopper asked"])
+# What there may be to look at, and the operators who look.
+_WORRIES = st.lists(
+    st.sampled_from(["stock", "more than one gateway payment for this order"]), max_size=2
+).map(tuple)
+_DECIDED = (Event.RESOLVED, Event.ACKNOWLEDGED)
 
 
 @st.composite
@@ -65,12 +72,15 @@ def facts(draw: st.DrawFn, events: tuple[Event, ...] = tuple(Event)) -> Fact:
         reason=draw(_WORDS if event is Event.FLAGGED else st.none() | _WORDS),
         refund=refund,
         evidence_due_by=draw(st.none() | _TIMES) if event in DISPUTE_EVENTS else None,
+        currency=draw(st.sampled_from([None, "eur"])) if event is Event.FEE_CHARGED else None,
+        actor=draw(st.sampled_from(["ada", "ben"])) if event in _DECIDED else None,
+        acknowledged=draw(_WORRIES) if event is Event.ACKNOWLEDGED else (),
     )
 
 
 # All of a payment's life, or only how the money came and went.
 histories = st.lists(facts(), max_size=20) | st.lists(
-    facts((Event.CAPTURED, *REFUND_EVENTS, *DISPUTE_EVENTS)), max_size=10
+    facts((Event.CAPTURED, Event.FEE_CHARGED, *REFUND_EVENTS, *DISPUTE_EVENTS)), max_size=10
 )
 
 

@@ -119,6 +119,8 @@ def test_nothing_is_forgotten(history: list[Fact]) -> None:
     for before, _fact, after in _steps(history):
         assert after.flags >= before.flags
         assert after.transaction_ids >= before.transaction_ids
+        assert after.fees.keys() >= before.fees.keys()
+        assert after.acknowledged >= before.acknowledged
         assert after.steps_done.keys() >= before.steps_done.keys()
         assert after.steps_undone >= before.steps_undone
         assert after.confirmed >= before.confirmed

@@ -1,11 +1,13 @@
 """What follows from what a gateway says."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from app.domain.facts import Decline, Event, Fact, NextAction, PaymentMethod, Source
 from app.domain.gateway import (
+    Fee,
     GatewayDispute,
     GatewayEvent,
     GatewayPayment,
@@ -114,8 +116,7 @@ def test_a_refund_made_at_the_gateway_goes_by_the_gateways_id() -> None:
 def test_a_dispute_is_learnt_as_it_stands(state: DisputeState, taken: int) -> None:
     due = NOON + timedelta(days=7)
     seen = GatewayDispute("dp_1", "pi_1", USD_4.of(taken), state, "fraudulent", due)
-    learnt = learn_dispute(seen, source=Source.LOOK_UP, at=NOON, currency="usd")
-    told = fold(payment(), [learnt])
+    told = fold(payment(), learn_dispute(seen, source=Source.LOOK_UP, at=NOON, currency="usd"))
     [dispute] = told.disputes.values()
     assert (dispute.dispute_id, dispute.amount, dispute.state) == ("dp_1", taken, state)
     assert (dispute.reason, dispute.evidence_due_by) == ("fraudulent", due)
@@ -123,9 +124,27 @@ def test_a_dispute_is_learnt_as_it_stands(state: DisputeState, taken: int) -> No
     assert told.transaction_ids == frozenset()  # it names a dispute, not a payment
 
 
+def test_what_the_gateway_takes_for_its_work_is_learnt_once_in_its_own_currency() -> None:
+    seen = replace(_seen(Status.CAPTURED, 1000, 1000), fee=Fee("txn_1", Money(160, "eur")))
+    dispute = GatewayDispute(
+        "dp_1", "pi_1", USD_4, DisputeState.OPEN, fees=(Fee("txn_2", Money(1500, "usd")),)
+    )
+    facts = [
+        *_learnt(seen),
+        *_learnt(seen),
+        *learn_dispute(dispute, source=Source.CALLBACK, at=NOON, currency="usd"),
+    ]
+    assert fold(payment(), facts).fees == {
+        "txn_1": Money(160, "eur"),
+        "txn_2": Money(1500, "usd"),
+    }
+    keys = [fact.key for fact in facts if fact.event is Event.FEE_CHARGED]
+    assert keys == ["fee_charged:txn_1", "fee_charged:txn_1", "fee_charged:txn_2"]
+
+
 def test_a_dispute_in_another_currency_counts_for_no_money() -> None:
     seen = GatewayDispute("dp_1", "pi_1", Money(5200, "jpy"), DisputeState.OPEN, "fraudulent")
-    learnt = learn_dispute(seen, source=Source.CALLBACK, at=NOON, currency="usd")
+    [learnt] = learn_dispute(seen, source=Source.CALLBACK, at=NOON, currency="usd")
     assert (learnt.amount, learnt.reason) == (0, "fraudulent, over 5200 JPY")
 
 

@@ -30,7 +30,7 @@ _TOLD_OF_THE_PAYMENT = [
         Event.VOIDED,
         Event.CAPTURED,
     )
-]
+] + [fact(Event.CAPTURED, 1, 300, "pi_1")]
 _TOLD_OF_REVERSALS = [
     *(
         fact(event, 0, amount, refund=name)

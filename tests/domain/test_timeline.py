@@ -89,6 +89,19 @@ SENTENCES = [
     (fact(Event.CANCELED), "order canceled: no payment came"),
     (fact(Event.FULFILLED), "order fulfilled"),
     (fact(Event.FLAGGED, reason="look here"), "needs attention: look here"),
+    (fact(Event.FEE_CHARGED, amount=175, reference="txn_1"), "the gateway's fee: 1.75 USD"),
+    (
+        replace(fact(Event.FEE_CHARGED, amount=160, reference="txn_1"), currency="eur"),
+        "the gateway's fee: 1.60 EUR",
+    ),
+    (
+        replace(fact(Event.RESOLVED, 1, reason="the bank's letter"), actor="ada"),
+        "decided by ada: the bank's letter",
+    ),
+    (
+        replace(fact(Event.ACKNOWLEDGED, reason="it is settled"), actor="ada"),
+        "looked at by ada: it is settled",
+    ),
 ]
 
 

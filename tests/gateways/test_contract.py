@@ -299,6 +299,24 @@ async def test_captured_twice_is_taken_once(subject: Subject, order_id: str) -> 
     assert await subject.charges(order_id) == TAKEN
 
 
+async def test_the_gateways_fee_is_told_with_the_capture_and_ever_after(
+    subject: Subject, order_id: str
+) -> None:
+    began = since()
+    seen = await authorize(subject, order_id, subject.good_card)
+    assert seen.fee is None
+    assert seen.created_at is not None
+    assert seen.created_at >= began
+    captured = await subject.gateway.capture(seen.transaction_id, PRICE, key=f"{order_id}:1")
+    assert captured.fee is not None
+    assert captured.fee.amount == Money(175, "usd")
+    assert captured.created_at == seen.created_at
+    assert (await looked_up(subject, captured)).fee == captured.fee
+    found = await subject.gateway.look_up(order_id, None, began)
+    assert found is not None
+    assert found.fee == captured.fee
+
+
 async def test_capturing_a_part_releases_the_rest(subject: Subject, order_id: str) -> None:
     transaction_id = await held(subject, order_id)
     seen = await subject.gateway.capture(transaction_id, PRICE.of(999), key=order_id)

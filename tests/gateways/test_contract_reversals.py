@@ -153,9 +153,11 @@ async def test_a_dispute_is_open_until_the_bank_decides(
     assert seen.reason == "product_not_received"
     assert seen.evidence_due_by is not None
     assert seen.evidence_due_by > datetime.now(UTC)
+    assert [fee.amount for fee in seen.fees] == [PRICE.of(1500)]
     await subject.decide(dispute_id, verdict)
     decided = await subject.gateway.look_up_dispute(dispute_id)
     assert (decided.state, decided.amount) == (state, PRICE.of(1999))
+    assert decided.fees == seen.fees
 
 
 async def test_disputed_money_cannot_be_refunded_until_the_dispute_is_won(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.gateway import AuthorizeRequest, InvalidCallbackError
+from app.domain.gateway import AuthorizeRequest, Fee, InvalidCallbackError
 from app.domain.methods import Method
 from app.domain.money import Money
 from app.domain.reversals import DisputeState, RefundState, refund_name
@@ -105,6 +105,18 @@ def test_a_dispute_may_have_no_deadline(gateway: StripeGateway, details: object)
     assert dispute.evidence_due_by is None
 
 
+def test_what_a_dispute_costs_is_told_and_what_came_back_is_not(gateway: StripeGateway) -> None:
+    movements = [
+        {"id": "txn_1", "amount": -4999, "fee": 1500, "currency": "eur"},
+        {"id": "txn_2", "amount": 4999, "fee": 0, "currency": "eur"},
+        {"id": "txn_3", "amount": 0, "fee": -1500, "currency": "eur"},
+    ]
+    told = DISPUTE | {"balance_transactions": movements}
+    dispute = read(gateway, "charge.dispute.funds_withdrawn", told).dispute
+    assert dispute is not None
+    assert dispute.fees == (Fee("txn_1", Money(1500, "eur")),)
+
+
 # What is not ours, and what is of no known shape
 
 
@@ -129,6 +141,7 @@ def test_money_that_we_cannot_have_taken_is_about_no_order(
         ("charge.dispute.created", DISPUTE | {"amount": "4999"}),
         ("charge.dispute.created", DISPUTE | {"status": "of_the_future"}),
         ("charge.dispute.created", DISPUTE | {"evidence_details": {"due_by": 10**20}}),
+        ("charge.dispute.created", DISPUTE | {"balance_transactions": ["txn_1"]}),
         ("charge.dispute.created", {"payment_intent": "pi_1"}),
     ],
     ids=str,

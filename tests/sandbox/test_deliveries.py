@@ -1,6 +1,7 @@
 """Events reach their endpoints: signed, repeated until accepted, held or shuffled on demand."""
 
 import sqlite3
+import time
 from collections import Counter
 from contextlib import closing
 from typing import Any
@@ -19,6 +20,10 @@ _AUTHORIZED = [
 
 async def _pay(sandbox: Sandbox, order: str = "one") -> str:
     return (await sandbox.stripe.payment_intents.create_async(payment(order))).id
+
+
+async def _captured(sandbox: Sandbox, intent_id: str) -> str:
+    return (await sandbox.stripe.payment_intents.capture_async(intent_id)).id
 
 
 def _deliveries(sandbox: Sandbox, column: str) -> list[Any]:
@@ -166,6 +171,45 @@ async def test_one_kind_of_event_alone_can_be_repeated(
     intent_id = await _pay(own_sandbox)
     await until(lambda: len(receiver.types(intent_id)) == 6)
     assert receiver.types(intent_id).count("charge.succeeded") == 4
+
+
+async def test_each_order_has_its_own_rule_and_what_came_of_it_is_counted(
+    own_sandbox: Sandbox, receiver: Receiver
+) -> None:
+    rules = [
+        {"mode": "drop", "orders": "*-silent"},
+        {"mode": "repeat", "times": 5, "orders": "*-loud"},
+        {"mode": "drop", "types": ["charge.succeeded"]},
+    ]
+    await own_sandbox.control("deliveries", rules=rules)
+    own_sandbox.kill()
+    await own_sandbox.start()
+    silent = await _pay(own_sandbox, "one-silent")
+    loud = await _pay(own_sandbox, "two-loud")
+    plain = await _pay(own_sandbox, "three")
+    await until(lambda: (len(receiver.types(loud)), len(receiver.types(plain))) == (15, 2))
+    await own_sandbox.stripe.refunds.create_async(
+        {"payment_intent": await _captured(own_sandbox, silent)}
+    )
+    await _captured(own_sandbox, plain)
+    await until(lambda: "payment_intent.succeeded" in receiver.types(plain))
+
+    assert receiver.types(silent) == []
+    counts = (await own_sandbox.http.get("/control/deliveries")).json()
+    assert counts["pending"] == 0
+    assert counts["accepted"] == {"repeat": 15, "deliver": 4}
+    assert (counts["repeated"], counts["silent_orders"]) == (12, 1)
+
+
+@pytest.mark.parametrize("skew", [-400, 400])
+async def test_a_clock_that_is_wrong_dates_signatures_wrongly(
+    own_sandbox: Sandbox, receiver: Receiver, skew: int
+) -> None:
+    await own_sandbox.control("clock", skew_seconds=skew)
+    await _pay(own_sandbox)
+    await until(lambda: len(receiver.received) == 3)
+    dated = int(receiver.received[0].signature.removeprefix("t=").split(",")[0])
+    assert abs(dated - skew - time.time()) < 60
 
 
 @pytest.mark.parametrize("mode", ["delay", "shuffle"])

@@ -119,8 +119,29 @@ async def test_a_hanging_call_answers_in_the_end(own_sandbox: Sandbox) -> None:
 
 async def test_faults_can_be_called_off(own_sandbox: Sandbox) -> None:
     await own_sandbox.control("faults", path="/v1/payment_intents", status=500, times=100)
-    assert (await own_sandbox.http.delete("/control/faults")).json() == {"faults": []}
+    assert (await own_sandbox.http.delete("/control/faults")).json()["faults"] == []
     assert (await _pay(own_sandbox, "well")).status == "requires_capture"
+
+
+async def test_what_was_suffered_is_counted_and_survives_a_kill(own_sandbox: Sandbox) -> None:
+    path = "/v1/payment_intents"
+    await own_sandbox.control("faults", method="POST", path=path, mode="after", action="drop")
+    with pytest.raises(stripe.APIConnectionError):
+        await _pay(own_sandbox, "twice")
+    own_sandbox.kill()
+    await own_sandbox.start()
+    await own_sandbox.control("faults", method="POST", path=path, mode="after", action="drop")
+    with pytest.raises(stripe.APIConnectionError):
+        await _pay(own_sandbox, "twice")  # an answer that is kept: nothing was done this time
+    await own_sandbox.control("faults", method="POST", path=path, status=429, times=9)
+    with pytest.raises(stripe.RateLimitError):
+        await _pay(own_sandbox, "once")
+
+    met = (await own_sandbox.http.get("/control/faults")).json()["met"]
+    assert met == [
+        {"method": "POST", "mode": "after", "outcome": "drop", "calls": 2, "worked": 1},
+        {"method": "POST", "mode": "before", "outcome": "429", "calls": 1, "worked": 0},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -138,4 +159,4 @@ async def test_faults_can_be_called_off(own_sandbox: Sandbox) -> None:
 )
 async def test_an_order_that_makes_no_sense_is_refused(sandbox: Sandbox, wrong: Any) -> None:
     assert (await sandbox.http.post("/control/faults", json=wrong)).status_code == 422
-    assert (await sandbox.http.get("/control/faults")).json() == {"faults": []}
+    assert (await sandbox.http.get("/control/faults")).json()["faults"] == []

@@ -95,8 +95,9 @@ class Answer:
         for name in ("status", "order_status"):
             if body.get(name) in _FURTHER.get(told.get(name, ""), ()):
                 body[name] = told[name]
-        if "callbacks" in told:  # everybody's, the newest first
-            body["callbacks"] = body["callbacks"][: len(told["callbacks"])]
+        for name in ("callbacks", "reconciliations"):  # everybody's, the newest first
+            if name in told:
+                body[name] = body[name][: len(told[name])]
         return Answer(self.status, self.headers, body)
 
 

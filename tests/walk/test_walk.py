@@ -29,6 +29,7 @@ async def test_an_order_is_paid_shipped_and_receipted(running: Running) -> None:
 
     assert order["payment_id"] == told["payment_id"]
     assert (order["status"], order["captured"], order["refunded"]) == ("captured", "49.99", "0.00")
+    assert order["fees"] == [{"amount": "1.75", "currency": "usd"}]
     assert order["needs_attention"] == []
     events = [row["event"] for row in order["timeline"]]
     assert events == [
@@ -38,6 +39,7 @@ async def test_an_order_is_paid_shipped_and_receipted(running: Running) -> None:
         "confirmed",
         "step_done",
         "captured",
+        "fee_charged",
         "step_done",
         "step_done",
         "fulfilled",

@@ -1,4 +1,5 @@
-"""After everything: no card number and no security code anywhere, in any way of writing it.
+"""After everything: no card number and no security code anywhere, in any way of writing it; and a
+ledger that agrees with its facts.
 
 The last file of the last folder, so that whatever the tests before it sent has left its traces.
 """
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from app.db import ledger_check
+from app.db.engine import create_engine
 from app.embedded.binaries import packaged_binary
 from tests.walk.cards import canary, forms, found_in, spaced
 from tests.walk.running import Running, new_order, request
@@ -32,6 +35,24 @@ async def test_no_card_is_left_anywhere(running: Running) -> None:
     assert {place: what for place, what in found.items() if what} == {}
     names = {file.name for file in searched}
     assert {"api.log", "worker.log", "temporal.log", "temporal.db", "sandbox.db"} <= names
+
+
+async def test_whatever_was_paid_and_given_back_the_ledger_agrees_with_its_facts(
+    running: Running,
+) -> None:
+    order_id = new_order("booked")
+    await running.initiate(request(order_id))
+    await running.until(order_id)
+    engine = create_engine(running.stack.postgres.url)
+    try:
+        pages = [page async for page in ledger_check.check(engine)]
+    finally:
+        await engine.dispose()
+    assert [found for page in pages for found in page.differences] == []
+    [(orders,)] = await running.query("SELECT count(DISTINCT order_id) FROM journal")
+    assert 0 < orders <= sum(page.orders for page in pages)
+    sums = "SELECT currency, sum(amount) FROM journal GROUP BY currency HAVING sum(amount) <> 0"
+    assert await running.query(sums) == []
 
 
 @pytest.mark.parametrize("form", range(6))

@@ -22,14 +22,13 @@ from temporalio.client import (
     WorkflowUpdateStage,
 )
 from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
 from temporalio.testing import TimeSkipper
 from temporalio.worker import Worker
 
+from app.db.reconciliation import PostgresReconciliations
 from app.db.records import PostgresRecords
 from app.domain.facts import Event, Fact, PaymentMethod
 from app.domain.fulfilment import FulfilmentStep
@@ -46,9 +45,10 @@ from app.gateways.stripe import StripeGateway
 from app.temporal import names
 from app.temporal.delivery import CallbackDelivery
 from app.wiring import activities
-from app.workflows.messages import AttemptInput, PaymentInput, RefundInput
+from app.workflows.messages import AttemptInput, RefundInput
 from app.workflows.payment import PaymentWorkflow
 from app.workflows.refund import RefundWorkflow
+from app.workflows.starts import PaymentStarts
 from tests.sandbox.program import SECRET, Json, Sandbox, until
 from worker import WORKFLOWS
 
@@ -106,29 +106,8 @@ class Placed:
         asked = AttemptInput(attempt, token, PaymentMethod(method), return_url=RETURN_URL)
         start = WithStartWorkflowOperation(
             PaymentWorkflow.run,
-            PaymentInput(
-                order_id=order.order_id,
-                amount=order.amount,
-                gateway=shop.gateway.name,
-                capture=order.capture,
-                plan=[step.plan for step in shop.steps],
-                attempt=asked,
-                expiry_seconds=EXPIRY.total_seconds(),
-                grace_seconds=GRACE.total_seconds(),
-            ),
-            id=names.payment_workflow_id(order.order_id),
-            task_queue=shop.task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(names.ORDER_ID, order.order_id),
-                    SearchAttributePair(names.GATEWAY, shop.gateway.name),
-                    SearchAttributePair(names.PAYMENT_STATUS, "initiated"),
-                    SearchAttributePair(names.NEEDS_ATTENTION, False),
-                ]
-            ),
-            static_summary=f"Order {order.order_id}: {order.amount}",
+            shop.starts.input(order, asked),
+            **shop.starts.options(order),
         )
         client = shop.skipper.client if self.skipping else shop.temporal
         update = await client.start_update_with_start_workflow(
@@ -171,6 +150,7 @@ class Placed:
                 self.shop.gateway.name,
                 payment.transaction_id or "",
                 "the shopper asked",
+                self.shop.starts.unknown_age_limit_seconds,
             ),
             id=names.refund_workflow_id(self.order.order_id, name),
             task_queue=self.shop.task_queue,
@@ -294,15 +274,24 @@ class Shop:
     engine: AsyncEngine
     sandbox: Sandbox
     delivery: CallbackDelivery
+    starts: PaymentStarts
     temporal: Client
 
     @asynccontextmanager
     async def another(
-        self, gateway: StripeGateway | None = None, steps: Sequence[FulfilmentStep] | None = None
+        self,
+        gateway: StripeGateway | None = None,
+        steps: Sequence[FulfilmentStep] | None = None,
+        age_limit: timedelta = timedelta(days=1),
     ) -> AsyncIterator["Shop"]:
         """The same shop with a stand-in for its gateway or its steps."""
         async with open_shop(
-            self.temporal, self.engine, self.sandbox, gateway or self.gateway, steps or self.steps
+            self.temporal,
+            self.engine,
+            self.sandbox,
+            gateway or self.gateway,
+            steps or self.steps,
+            age_limit,
         ) as opened:
             yield opened
         if gateway is not None:
@@ -367,17 +356,36 @@ async def open_shop(
     sandbox: Sandbox,
     gateway: Gateway,
     steps: Sequence[FulfilmentStep] | None = None,
+    age_limit: timedelta = timedelta(days=1),
 ) -> AsyncIterator[Shop]:
-    """A shop with a worker of its own."""
+    """A shop with a worker of its own. `age_limit`: how old an unknown outcome may become."""
     skipper = TimeSkipper(client)
     queue = f"shop-{uuid4().hex}"
     records = PostgresRecords(engine, gateway.name)
     delivery = CallbackDelivery(skipper.client, records, queue)
     steps = real_steps(engine) if steps is None else steps
+    starts = PaymentStarts(
+        gateway.name,
+        [step.plan for step in steps],
+        queue,
+        EXPIRY.total_seconds(),
+        GRACE.total_seconds(),
+        age_limit.total_seconds(),
+    )
     async with Worker(
         client,
         task_queue=queue,
         workflows=WORKFLOWS,
-        activities=activities(gateway, steps, records, delivery),
+        activities=activities(
+            gateway,
+            steps,
+            records,
+            PostgresReconciliations(engine),
+            delivery,
+            starts,
+            skipper.client,
+        ),
     ):
-        yield Shop(skipper, queue, gateway, steps, records, engine, sandbox, delivery, client)
+        yield Shop(
+            skipper, queue, gateway, steps, records, engine, sandbox, delivery, starts, client
+        )

@@ -2,10 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from temporalio import activity
 
 from app.domain.fulfilment import Phase, StepPlan, StepRefusedError
-from app.domain.gateway import AuthorizeRequest, GatewayPayment, OutcomeUnknownError
+from app.domain.gateway import (
+    AuthorizeRequest,
+    GatewayPayment,
+    GatewayRefund,
+    OutcomeUnknownError,
+)
 from app.domain.money import Money
 from app.domain.order import Order
 from app.gateways.stripe import StripeGateway
@@ -91,3 +98,81 @@ class Meanwhile:
 
     async def undo(self, order: Order) -> None:
         pass
+
+
+class Storming(StandIn):
+    """From the first time that it is asked to do `phase` on it answers nothing but `error`, for a
+    minute of the workflow's clock. `asked` tells when it was."""
+
+    def __init__(self, sandbox: Sandbox, phase: str, error: Exception) -> None:
+        super().__init__(sandbox)
+        self._phase = phase
+        self._error = error
+        self.asked: list[datetime] = []
+
+    def _weather(self, phase: str) -> None:
+        if not self.asked and phase != self._phase:
+            return
+        self.asked.append(activity.info().current_attempt_scheduled_time)
+        if self.asked[-1] - self.asked[0] < timedelta(minutes=1):
+            raise self._error
+
+    async def authorize(self, request: AuthorizeRequest, key: str) -> GatewayPayment:
+        self._weather("authorize")
+        return await super().authorize(request, key)
+
+    async def look_up(
+        self, order_id: str, transaction_id: str | None, since: datetime
+    ) -> GatewayPayment | None:
+        self._weather("look up")
+        return await super().look_up(order_id, transaction_id, since)
+
+    async def capture(self, transaction_id: str, amount: Money, key: str) -> GatewayPayment:
+        self._weather("capture")
+        return await super().capture(transaction_id, amount, key)
+
+    async def void(self, transaction_id: str, key: str) -> GatewayPayment:
+        self._weather("void")
+        return await super().void(transaction_id, key)
+
+    async def refund(
+        self, order_id: str, transaction_id: str, amount: Money, name: str, key: str
+    ) -> GatewayRefund:
+        self._weather("refund")
+        return await super().refund(order_id, transaction_id, amount, name, key)
+
+
+class Silent(StandIn):
+    """Answers none of the calls, or keys, that are `silent`. `keys` tells under which ones it was
+    asked to move money, and when."""
+
+    def __init__(self, sandbox: Sandbox, *calls: str) -> None:
+        super().__init__(sandbox)
+        self.silent = set(calls)
+        self.keys: list[tuple[str, datetime]] = []
+
+    def _asked(self, call: str, key: str | None = None) -> None:
+        if key is not None:
+            self.keys.append((key, activity.info().current_attempt_scheduled_time))
+        if call in self.silent or (key or "").partition(":")[2] in self.silent:
+            raise OutcomeUnknownError("no answer")
+
+    async def authorize(self, request: AuthorizeRequest, key: str) -> GatewayPayment:
+        self._asked("authorize", key)
+        return await super().authorize(request, key)
+
+    async def look_up(
+        self, order_id: str, transaction_id: str | None, since: datetime
+    ) -> GatewayPayment | None:
+        self._asked("look up")
+        return await super().look_up(order_id, transaction_id, since)
+
+    async def capture(self, transaction_id: str, amount: Money, key: str) -> GatewayPayment:
+        self._asked("capture", key)
+        return await super().capture(transaction_id, amount, key)
+
+    async def refund(
+        self, order_id: str, transaction_id: str, amount: Money, name: str, key: str
+    ) -> GatewayRefund:
+        self._asked("refund", key)
+        return await super().refund(order_id, transaction_id, amount, name, key)

@@ -50,6 +50,7 @@ async def test_a_lost_dispute_is_a_loss_in_our_figures(shop: Shop) -> None:
     payment = await placed.payment()
     assert (payment.state, payment.disputed) == (State.CHARGED_BACK, 4999)
     assert payment.attention == {f"dispute {dispute['id']} is lost"}
+    assert sorted(fee.minor for fee in payment.fees.values()) == [175, 1500]
 
 
 async def test_the_operator_is_told_before_the_evidence_is_due(shop: Shop) -> None:

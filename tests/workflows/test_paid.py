@@ -48,6 +48,7 @@ async def test_an_order_is_held_then_confirmed_then_taken_and_fulfilled(shop: Sh
         Event.CONFIRMED,
         Event.STEP_DONE,
         Event.CAPTURED,
+        Event.FEE_CHARGED,
         Event.STEP_DONE,
         Event.STEP_DONE,
         Event.FULFILLED,

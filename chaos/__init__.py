@@ -1,0 +1,1 @@
+"""Tillflow under load, broken on purpose, and judged by what was really charged."""

@@ -1,0 +1,107 @@
+"""The scheduled pass over the callback inbox, and the one over stranded orders."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.testing import ActivityEnvironment
+
+from app.activities.callbacks import CallbackActivities, DeliveredPage
+from app.activities.stranded import StrandedActivities, StrandedPage
+from app.db.records import PostgresRecords
+from app.domain.delivery import DeliveryUnavailableError
+from app.domain.facts import Event, Fact, Source
+from app.domain.gateway import GatewayEvent
+from app.domain.money import Money
+from app.domain.order import Order
+
+NOW = datetime.now(UTC)
+
+
+async def _called_back(records: PostgresRecords, orders: list[str]) -> None:
+    for order_id in orders:
+        await records.open_order(Order(order_id, Money(100, "usd")))
+        await records.take_callback(
+            GatewayEvent("generic", f"evt_{order_id}", "hint", order_id, NOW)
+        )
+
+
+async def test_an_order_that_fails_keeps_no_other_waiting(records: PostgresRecords) -> None:
+    await _called_back(records, ["a", "b", "c"])
+    told: list[str] = []
+
+    async def deliver(order_id: str) -> int:
+        if order_id == "a":
+            raise KeyError("a defect")
+        told.append(order_id)
+        return 1
+
+    page = await ActivityEnvironment().run(
+        CallbackActivities(records, deliver).deliver_callbacks, ""
+    )
+    assert page == DeliveredPage(2, None)
+    assert told == ["b", "c"]
+
+
+async def test_a_long_inbox_is_gone_through_page_by_page_a_few_orders_at_once(
+    records: PostgresRecords,
+) -> None:
+    orders = [f"order-{number:03}" for number in range(120)]
+    await _called_back(records, orders)
+    told: list[str] = []
+    at_once = most = 0
+
+    async def deliver(order_id: str) -> int:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        told.append(order_id)
+        return 1
+
+    activity = CallbackActivities(records, deliver).deliver_callbacks
+    first = await ActivityEnvironment().run(activity, "")
+    assert first == DeliveredPage(100, orders[99])
+    assert await ActivityEnvironment().run(activity, orders[99]) == DeliveredPage(20, None)
+    assert told == orders
+    assert 1 < most <= 8
+
+
+async def test_the_pass_stops_where_temporal_is_out_of_reach(records: PostgresRecords) -> None:
+    orders = [f"order-{number:03}" for number in range(50)]
+    await _called_back(records, orders)
+    asked: list[str] = []
+
+    async def deliver(order_id: str) -> int:
+        asked.append(order_id)
+        raise DeliveryUnavailableError("Temporal is out of reach")
+
+    with pytest.raises(DeliveryUnavailableError):
+        await ActivityEnvironment().run(CallbackActivities(records, deliver).deliver_callbacks, "")
+    assert len(asked) <= 8
+
+
+async def test_only_open_orders_without_an_attempt_are_stranded_and_only_after_a_while(
+    records: PostgresRecords, engine: AsyncEngine
+) -> None:
+    for order_id in ("young", "old", "older", "tried", "canceled"):
+        await records.open_order(Order(order_id, Money(100, "usd")))
+    await records.append("tried", [Fact(Event.ATTEMPTED, NOW, Source.WORKFLOW, attempt=1)])
+    await records.append("canceled", [Fact(Event.EXPIRED, NOW, Source.WORKFLOW)])
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE orders SET created_at = now() - interval '1 hour' WHERE order_id <> :it"),
+            {"it": "young"},
+        )
+    started: list[str] = []
+
+    async def start(order: Order) -> None:
+        started.append(order.order_id)
+
+    activity = StrandedActivities(records, start, timedelta(minutes=35)).start_stranded
+    assert await ActivityEnvironment().run(activity, "") == StrandedPage(2, None)
+    assert started == ["old", "older"]
+    assert await ActivityEnvironment().run(activity, "old") == StrandedPage(1, None)
