@@ -191,7 +191,7 @@ def _report(played: list[Played], times: int, stock_is_right: bool) -> int:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - the report
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

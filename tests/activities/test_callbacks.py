@@ -28,6 +28,26 @@ async def _called_back(records: PostgresRecords, orders: list[str]) -> None:
         )
 
 
+async def _many_called_back(engine: AsyncEngine, count: int) -> list[str]:
+    """Orders with a callback each, by their ids."""
+    orders = [f"order-{number:03}" for number in range(count)]
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO orders (order_id, amount, currency, capture, metadata, state)"
+                " SELECT unnest(CAST(:orders AS text[])), 100, 'usd', 'automatic', '{}', 'open'"
+            ),
+            {"orders": orders},
+        )
+        await connection.execute(
+            text(
+                "INSERT INTO callbacks (gateway, event_id, type, order_id, event, created_at)"
+                " SELECT 'generic', order_id, 'hint', order_id, '{}', now() FROM orders"
+            )
+        )
+    return orders
+
+
 async def test_an_order_that_fails_keeps_no_other_waiting(records: PostgresRecords) -> None:
     await _called_back(records, ["a", "b", "c"])
     told: list[str] = []
@@ -46,10 +66,9 @@ async def test_an_order_that_fails_keeps_no_other_waiting(records: PostgresRecor
 
 
 async def test_a_long_inbox_is_gone_through_page_by_page_a_few_orders_at_once(
-    records: PostgresRecords,
+    records: PostgresRecords, engine: AsyncEngine
 ) -> None:
-    orders = [f"order-{number:03}" for number in range(120)]
-    await _called_back(records, orders)
+    orders = await _many_called_back(engine, 120)
     told: list[str] = []
     at_once = most = 0
 
@@ -70,9 +89,10 @@ async def test_a_long_inbox_is_gone_through_page_by_page_a_few_orders_at_once(
     assert 1 < most <= 8
 
 
-async def test_the_pass_stops_where_temporal_is_out_of_reach(records: PostgresRecords) -> None:
-    orders = [f"order-{number:03}" for number in range(50)]
-    await _called_back(records, orders)
+async def test_the_pass_stops_where_temporal_is_out_of_reach(
+    records: PostgresRecords, engine: AsyncEngine
+) -> None:
+    await _many_called_back(engine, 50)
     asked: list[str] = []
 
     async def deliver(order_id: str) -> int:
