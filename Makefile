@@ -9,9 +9,10 @@ KILLS ?= 10
 SEED ?= 1
 PIECE ?= 1000
 MINUTES ?= 8
+TIMES ?= 20
 SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: run test chaos traffic check lock picture guide clean help
+.PHONY: run test chaos crashes traffic check lock picture guide clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -33,6 +34,9 @@ test: $(READY)  ## the whole suite, on real parts
 
 chaos: $(READY)  ## break everything under load: N payments, KILLS, SEED; a fresh stack for each PIECE, MINUTES of load at most
 	$(BIN)/python -m chaos --payments $(N) --kills $(KILLS) --seed $(SEED) --piece $(PIECE) --minutes $(MINUTES)
+
+crashes: $(READY)  ## kill workers at every boundary of every activity, TIMES each
+	$(BIN)/python -m chaos.crashes --times $(TIMES)
 
 traffic: $(READY)  ## the suite again, its traffic with the gateway recorded and judged
 	@mkdir -p .tillflow && rm -f .tillflow/traffic.jsonl

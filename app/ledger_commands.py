@@ -14,15 +14,14 @@ def balances() -> None:
 
     from app.config import Settings
     from app.db import journal
-    from app.db.engine import create_engine, transaction
+    from app.db.engine import create_engine
     from app.domain.ledger import Account, Balances
-    from app.domain.reconciliation import shown
+    from app.domain.money import shown
 
     async def read() -> Balances:
         engine = create_engine(Settings().database_url.get_secret_value())
         try:
-            async with transaction(engine) as session:
-                return await journal.balances(session)
+            return await journal.balances(engine)
         finally:
             await engine.dispose()
 
@@ -43,8 +42,8 @@ def check() -> None:
 
     from app.config import Settings
     from app.db import journal, ledger_check
-    from app.db.engine import create_engine, transaction
-    from app.domain.reconciliation import shown
+    from app.db.engine import create_engine
+    from app.domain.money import shown
 
     async def run() -> bool:
         engine = create_engine(Settings().database_url.get_secret_value())
@@ -63,9 +62,8 @@ def check() -> None:
                     )
                 typer.echo(f"checked {orders} orders", err=True)
             sums: Counter[str] = Counter()
-            async with transaction(engine) as session:
-                for (_, currency), minor in (await journal.balances(session)).items():
-                    sums[currency] += minor
+            for (_, currency), minor in (await journal.balances(engine)).items():
+                sums[currency] += minor
         finally:
             await engine.dispose()
         for currency, minor in sorted(sums.items()):

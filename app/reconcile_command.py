@@ -4,6 +4,7 @@ found."""
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from temporalio.client import WorkflowHandle
@@ -14,13 +15,15 @@ from app.config import Settings
 from app.db.engine import create_engine
 from app.db.reconciliation import PostgresReconciliations
 from app.domain.gateway import Period
-from app.domain.reconciliation import Count, Finding, Kind, Line, Report, Verdict, shown
+from app.domain.money import shown
+from app.domain.reconciliation import Count, Finding, Kind, Line, Report, Verdict
 from app.temporal import names
 from app.temporal.client import RPC_TIMEOUT, connect
 from app.workflows.messages import ReconcileInput
 from app.workflows.reconcile import ReconcileWorkflow
 
 _ASK_EVERY_SECONDS = 1.0
+_ENDS_WITHIN = timedelta(days=1)
 _WORDS = {
     Verdict.MATCHES: "match",
     Verdict.MENDED: "mended",
@@ -50,6 +53,7 @@ async def reconcile(settings: Settings, period: Period, say: Callable[[str], Non
             id=names.reconcile_workflow_id(period.since, period.until),
             task_queue=settings.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            execution_timeout=_ENDS_WITHIN,
             static_summary="Compare a period with the gateway's books",
             rpc_timeout=RPC_TIMEOUT,
         )

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from pathlib import Path
 
@@ -21,7 +22,12 @@ def main() -> None:
         home=asked.home,
         defect=asked.plant,
     )
-    sys.exit(0 if asyncio.run(run(order, _say, _show)) else 1)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        clean = asyncio.run(run(order, _say, _show))
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command goes on with the piece that was not finished")
+    sys.exit(0 if clean else 1)
 
 
 def _arguments() -> argparse.ArgumentParser:

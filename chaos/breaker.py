@@ -3,17 +3,43 @@
 import asyncio
 import re
 from pathlib import Path
-from typing import cast
 
 from chaos.doses import Dose
-from chaos.faults import KINDS, TIME_OUTS, LateTimeOut, Scene
-from chaos.gateway import Json
+from chaos.faults import Fault, FullDisk, NoConnections, Partition, Scene
+from chaos.gateway_faults import (
+    ClockJump,
+    Forged,
+    LateError,
+    LateTimeOut,
+    Ordered,
+    Storm5xx,
+    Storm429,
+)
 from chaos.load import Load
 from chaos.plan import Disturbance, Kill, Plan, Story, What
 from chaos.shopping import CROWD
 from chaos.stack import PARTS
 
 KEEP_UP_SECONDS = 2.0
+KINDS: dict[What, type[Fault]] = {
+    What.LATE_TIME_OUT: LateTimeOut,
+    What.LATE_5XX: LateError,
+    What.STORM_5XX: Storm5xx,
+    What.STORM_429: Storm429,
+    What.FORGED: Forged,
+    What.CUT: Partition,
+    What.STALL: Partition,
+    What.SLOW: Partition,
+    What.CLOCK: ClockJump,
+    What.DISK: FullDisk,
+    What.CONNECTIONS: NoConnections,
+}
+# What the parts themselves say of it: whose log, and which words.
+_SAID = {
+    What.CLOCK: ("api", "Stripe-Signature"),
+    What.DISK: ("postgres", "No space left on device"),
+    What.CONNECTIONS: ("postgres", "too many clients"),
+}
 
 
 class Breaker:
@@ -23,6 +49,7 @@ class Breaker:
         self._plan = plan
         self._scene = scene
         self._faults = {what: kind(what, scene) for what, kind in KINDS.items()}
+        self._ordered = [each for each in self._faults.values() if isinstance(each, Ordered)]
         self._kills = {part: Dose(f"kill -9: {part}", "kill") for part in PARTS}
 
     async def run(self, load: Load) -> None:
@@ -43,12 +70,12 @@ class Breaker:
         return sum(dose.given for dose in self._kills.values())
 
     async def doses(self) -> list[Dose]:
-        """Everything that was done. Ask once all is at rest."""
-        gateway = self._scene.gateway
-        met, told = (await gateway.faults())["met"], await gateway.deliveries()
-        for row in met:
-            self._note_gateway(row)
+        """Everything that was done. Ask once, when all is at rest."""
+        suffered = await self._scene.gateway.faults()
+        for fault in self._ordered:
+            fault.count(suffered)
         self._read_logs()
+        told = await self._scene.gateway.deliveries()
         return [
             *self._kills.values(),
             *(fault.dose for fault in self._faults.values()),
@@ -60,39 +87,26 @@ class Breaker:
             self._crowds(),
         ]
 
-    def _note_gateway(self, row: Json) -> None:
-        """Calls that suffered the same, by the gateway's own count. A call that was answered late
-        counts where it had just moved money."""
-        outcome, calls = row["outcome"], row["calls"]
-        if row["mode"] == "after":
-            late = What.LATE_TIME_OUT if outcome in TIME_OUTS else What.LATE_5XX
-            dose = self._faults[late].dose
-            dose.given += row["worked"]
-            dose.saw(f"{outcome} after the work", row["worked"])
-            dose.saw(f"{outcome} where nothing was done", calls - row["worked"])
-        else:
-            storm = What.STORM_429 if outcome == "429" else What.STORM_5XX
-            self._faults[storm].dose.given += calls
-            self._faults[storm].dose.saw(f"{row['method']} answered {outcome}", calls)
-
     async def _kill(self, kill: Kill, load: Load) -> None:
         await load.until_placed(kill.after)
+        now = asyncio.get_running_loop().time
         dose = self._kills[kill.part]
         dose.planned += 1
-        began = asyncio.get_running_loop().time()
+        began = now()
         await self._scene.stack.strike(kill.part, kill.seconds)
         dose.given += 1
-        dose.saw("ms down", round(1000 * (asyncio.get_running_loop().time() - began)))
+        dose.saw("ms down", round(1000 * (now() - began)))
 
     async def _disturb(self, disturbance: Disturbance, load: Load) -> None:
         await load.until_placed(disturbance.after)
         await self._faults[disturbance.what].strike(disturbance)
 
     async def _keep_up(self) -> None:
-        late = cast("LateTimeOut", self._faults[What.LATE_TIME_OUT])
         while True:
             await asyncio.sleep(KEEP_UP_SECONDS)
-            await late.keep_up()
+            told = await self._scene.gateway.faults()
+            for fault in self._ordered:
+                await fault.keep_up(told)
 
     def _crowds(self) -> Dose:
         crowds = sum(order.story is Story.CROWD for order in self._plan.orders)
@@ -101,16 +115,9 @@ class Breaker:
         return dose
 
     def _read_logs(self) -> None:
-        """What the parts themselves said of it."""
-        logs = self._scene.stack.supervisor.logs
-        said = {
-            What.CLOCK: ("api", "Stripe-Signature"),
-            What.DISK: ("postgres", "No space left on device"),
-            What.CONNECTIONS: ("postgres", "too many clients"),
-        }
-        for what, (part, words) in said.items():
-            dose = self._faults[what].dose
-            dose.saw(f"{words!r} in the log", _count(logs / f"{part}.log", words))
+        for what, (part, words) in _SAID.items():
+            log = self._scene.stack.supervisor.log(part)
+            self._faults[what].dose.saw(f"{words!r} in the log", _count(log, words))
 
 
 def _count(log: Path, words: str) -> int:

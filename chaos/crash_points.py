@@ -45,6 +45,10 @@ class CrashPoints:
         """The next worker to reach `point` for that order dies there."""
         (self._armed / f"{order_id} {point}").touch()
 
+    def is_armed(self, order_id: str, activity: str) -> bool:
+        """Whether somebody is still to die in that activity."""
+        return any(self._armed.glob(f"{order_id} {activity}:*"))
+
     def has_fired(self, order_id: str, point: str) -> bool:
         """Whether a worker died there."""
         return (self._fired / f"{order_id} {point}").exists()
@@ -156,6 +160,6 @@ class _Activity(ActivityInboundInterceptor):
 def _named(begun: ExecuteActivityInput) -> tuple[str, str | None]:
     name = activity.info().activity_type
     ask = begun.args[0] if begun.args else None
-    if name == "record_facts" and ask is not None:
+    if name == "record_facts" and ask is not None and ask.facts:
         name = f"{name}.{ask.facts[-1].event}"
     return name, getattr(ask, "order_id", None)

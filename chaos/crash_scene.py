@@ -26,8 +26,8 @@ Json = dict[str, Any]
 WORKERS = 10
 SKU = "crash-mug"
 ON_THE_SHELF = 1_000_000
-_TAKEN_ON = (200, 201, 202)
 _ASK_AGAIN = 503
+_DECLINED = "/problems/payment-declined"
 _LOOK_EVERY_SECONDS = 1.0
 _MESSAGE_ID = re.compile(r"^Message-ID: (<\S+>)$", re.MULTILINE)
 
@@ -78,7 +78,8 @@ class Scene:
     # The storefront.
 
     async def pay(self, order_id: str, **more: Any) -> None:
-        """Ask for 49.99 of a good card. Taken on, whether or not it is answered in time."""
+        """Ask for 49.99 of a good card. It may be declined at once or answered too late: what
+        became of it is seen later."""
         await self._asked(
             "/api/payment/initiate",
             {
@@ -90,7 +91,12 @@ class Scene:
                 "metadata": {"sku": SKU},
                 **more,
             },
+            key=order_id,
         )
+
+    async def cancel(self, order_id: str) -> None:
+        """Call the order off."""
+        await self._asked(f"/api/payment/{order_id}/cancel", {})
 
     async def capture(self, order_id: str) -> None:
         """Have the held money taken."""
@@ -98,7 +104,7 @@ class Scene:
 
     async def refund(self, order_id: str, key: str) -> None:
         """Have all of it given back."""
-        await self._asked(f"/api/payment/{order_id}/refunds", {}, {"Idempotency-Key": key})
+        await self._asked(f"/api/payment/{order_id}/refunds", {}, key)
 
     async def order(self, order_id: str) -> Json:
         """As the API tells it."""
@@ -115,16 +121,19 @@ class Scene:
 
         await eventually(told)
 
-    async def _asked(self, path: str, body: Json, headers: dict[str, str] | None = None) -> None:
-        """Ask, and as long as there is no answer yet ask again, as storefronts are told to do."""
+    async def _asked(self, path: str, body: Json, key: str | None = None) -> None:
+        """Ask, and while there is no answer ask again, as storefronts are told to do."""
+        headers = {"Idempotency-Key": key} if key is not None else {}
 
-        async def taken_on() -> bool:
+        async def answered() -> bool:
             answer = await self._shop.post(path, json=body, headers=headers)
-            if answer.status_code not in (*_TAKEN_ON, _ASK_AGAIN):
+            if answer.status_code == _ASK_AGAIN:
+                return False
+            if not answer.is_success and answer.json().get("type") != _DECLINED:
                 raise RuntimeError(f"{path} was told {answer.status_code}: {answer.text}")
-            return answer.status_code in _TAKEN_ON
+            return True
 
-        await eventually(taken_on)
+        await eventually(answered)
 
     # The gateway.
 

@@ -86,34 +86,34 @@ async def play(scene: Scene, plans: Iterable[Plan]) -> list[Played]:
 
 
 async def _play_together(scene: Scene, plans: Sequence[Plan]) -> list[Played]:
-    flows = {plan.flow for plan in plans}
-    ends = await asyncio.gather(*(_undisturbed(scene, flow) for flow in flows))
-    expected = dict(zip(flows, ends, strict=True))
     room = asyncio.Semaphore(AT_ONCE)
-    return await asyncio.gather(
-        *(_crashed(scene, plan, expected[plan.flow], room) for plan in plans)
-    )
+    async with asyncio.TaskGroup() as group:
+        flows = {plan.flow for plan in plans}
+        ends = {flow: group.create_task(_undisturbed(scene, flow)) for flow in flows}
+        played = [group.create_task(_crashed(scene, plan, ends[plan.flow], room)) for plan in plans]
+    return [each.result() for each in played]
 
 
 async def _undisturbed(scene: Scene, flow: Flow) -> End:
     """The end of a flow in which nobody dies. Raises RuntimeError where there are several."""
-    ends: list[End] = []
-    for _ in range(UNDISTURBED):
+
+    async def once() -> End:
         order_id = _new_order()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await flow.play(scene, order_id)
-            ends.append(await end_of(scene, order_id))
-    for end in ends[1:]:
-        if differences := end.differs_from(ends[0]):
+        await flow.play(scene, order_id)
+        return await end_of(scene, order_id)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        first, *others = await asyncio.gather(*(once() for _ in range(UNDISTURBED)))
+    for end in others:
+        if differences := end.differs_from(first):
             raise RuntimeError(f"{flow.name} ends differently by itself: {differences}")
-    return ends[0]
+    return first
 
 
-async def _crashed(scene: Scene, plan: Plan, expected: End, room: asyncio.Semaphore) -> Played:
-    order_id = _new_order()
-    if MAILED_AGAIN in plan.points:
-        expected = replace(expected, mails=expected.mails * 2)
-    charged_twice = False
+async def _crashed(
+    scene: Scene, plan: Plan, undisturbed: asyncio.Task[End], room: asyncio.Semaphore
+) -> Played:
+    order_id, end, differences = _new_order(), None, []
     async with room:
         for point in plan.points:
             scene.points.arm(order_id, point)
@@ -122,12 +122,15 @@ async def _crashed(scene: Scene, plan: Plan, expected: End, room: asyncio.Semaph
                 await plan.flow.play(scene, order_id)
                 end = await end_of(scene, order_id)
         except Exception as error:
-            differences = [f"no end: {error!r}"]
-        else:
-            differences = end.differs_from(expected)
-            charged_twice = end.captures > expected.captures
+            differences.append(f"no end: {error!r}")
+    expected = await undisturbed
+    if MAILED_AGAIN in plan.points:
+        expected = replace(expected, mails=expected.mails * 2)
+    if end is not None:
+        differences += end.differs_from(expected)
     fired = tuple(point for point in plan.points if scene.points.has_fired(order_id, point))
     differences += [f"nobody died at {point}" for point in plan.points if point not in fired]
+    charged_twice = end is not None and end.captures > expected.captures
     return Played(plan, order_id, fired, differences, charged_twice)
 
 

@@ -48,11 +48,13 @@ async def drained(
     the time was up."""
     client = await Client.connect(stack.temporal.address)
     deadline = asyncio.get_running_loop().time() + seconds
-    calm = 0
+    calm, said = 0, ""
     async with await psycopg.AsyncConnection.connect(stack.database, autocommit=True) as database:
         while True:
             waiting = await _look(database, client, gateway, left_open)
-            say(f"coming to rest: {waiting}")
+            if str(waiting) != said:
+                said = str(waiting)
+                say(f"coming to rest: {said}")
             calm = 0 if waiting else calm + 1
             if calm == CALM_LOOKS or asyncio.get_running_loop().time() > deadline:
                 return waiting

@@ -1,7 +1,9 @@
-"""The ways to break things, besides kill -9: each begins, lasts, ends, and counts what it did."""
+"""Ways to break things: each begins, lasts, ends, and counts what it did. Here those that are
+between the parts and in the database."""
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -13,19 +15,16 @@ from chaos.plan import Disturbance, What
 from chaos.proxy import Weather
 from chaos.stack import ChaosStack
 
-CLOCK_JUMP_SECONDS = 600
-FORGERIES = ("wrong", "none", "stale")
 LOG_FILES = 8
-TIME_OUTS = ("hang", "drop")
-HANG_SECONDS = 5  # longer than is waited for the gateway
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What there is to break."""
+    """What there is to break, and whom to tell what must not come of it."""
 
     stack: ChaosStack
     gateway: GatewayControl
+    surprised: Callable[[str], None]
 
 
 class Fault(ABC):
@@ -36,12 +35,12 @@ class Fault(ABC):
     def __init__(self, what: What, scene: Scene) -> None:
         self.dose = Dose(what, self.unit)
         self._scene = scene
-        self._one_at_a_time = asyncio.Lock()
+        self._turn = asyncio.Lock()
 
     async def strike(self, planned: Disturbance) -> None:
         """Do all of it; everything is as it was when this returns."""
         self.dose.planned += self.size(planned)
-        async with self._one_at_a_time:
+        async with self.turn(planned):
             await self.begin(planned)
             try:
                 await asyncio.sleep(self.seconds(planned))
@@ -51,6 +50,10 @@ class Fault(ABC):
     def size(self, planned: Disturbance) -> int:
         """How many of its units were planned."""
         return 1
+
+    def turn(self, planned: Disturbance) -> asyncio.Lock:
+        """What must not be broken twice at once."""
+        return self._turn
 
     def seconds(self, planned: Disturbance) -> float:
         """How long it lasts."""
@@ -63,72 +66,6 @@ class Fault(ABC):
     @abstractmethod
     async def end(self, planned: Disturbance) -> None:
         """Mend it."""
-
-
-class _AtTheGateway(Fault):
-    """Ordered of the sandbox, which carries it out by itself and counts it."""
-
-    unit = "call"
-
-    def size(self, planned: Disturbance) -> int:
-        return int(planned.dose)
-
-    def seconds(self, planned: Disturbance) -> float:
-        return 0
-
-    async def end(self, planned: Disturbance) -> None:
-        pass
-
-
-class LateTimeOut(_AtTheGateway):
-    """The gateway does what it was asked and does not say so. A kill makes it forget what it was
-    ordered to do, so `keep_up` orders again what is missing."""
-
-    unit = "time-out"
-
-    async def begin(self, planned: Disturbance) -> None:
-        await self._scene.gateway.fail_after_work(
-            int(planned.dose), action=planned.target, seconds=HANG_SECONDS
-        )
-
-    async def keep_up(self) -> None:
-        """Order what was planned up to now and neither happened nor is to come."""
-        told = await self._scene.gateway.faults()
-        to_come = sum(fault["times"] for fault in told["faults"] if fault["action"])
-        happened = sum(met["worked"] for met in told["met"] if met["outcome"] in TIME_OUTS)
-        if (missing := self.dose.planned - happened - to_come) > 0:
-            await self._scene.gateway.fail_after_work(missing, action="drop")
-
-
-class LateError(_AtTheGateway):
-    """The gateway does what it was asked, answers 5xx, and remembers that answer for the key."""
-
-    async def begin(self, planned: Disturbance) -> None:
-        await self._scene.gateway.fail_after_work(int(planned.dose), status=int(planned.target))
-
-
-class Storm(_AtTheGateway):
-    """Calls are refused for a while: 5xx, or 429."""
-
-    async def begin(self, planned: Disturbance) -> None:
-        await self._scene.gateway.storm(int(planned.target), int(planned.dose))
-
-
-class Forged(_AtTheGateway):
-    """Somebody else says that an order was paid."""
-
-    unit = "callback"
-
-    async def begin(self, planned: Disturbance) -> None:
-        for signed in FORGERIES:
-            status = await self._scene.gateway.forge(planned.target, signed)
-            self.dose.given += 1
-            if status is None:
-                self.dose.saw("unanswered")
-            elif status < 300:
-                self.dose.saw("TAKEN")
-            else:
-                self.dose.saw("refused" if status == 400 else f"answered {status}")
 
 
 _HURT = {
@@ -145,6 +82,9 @@ class Partition(Fault):
         super().__init__(what, scene)
         self._weather = {What.CUT: Weather.CUT, What.STALL: Weather.STALL}.get(what, Weather.SLOW)
 
+    def turn(self, planned: Disturbance) -> asyncio.Lock:
+        return self._scene.stack.doors[planned.target].turn
+
     async def begin(self, planned: Disturbance) -> None:
         self.dose.given += 1
         await self._scene.stack.doors[planned.target].set_weather(self._weather)
@@ -154,22 +94,6 @@ class Partition(Fault):
         await door.set_weather(Weather.FAIR)
         self.dose.saw(_HURT[self._weather], door.hurt)
         door.hurt = 0
-
-
-class ClockJump(Fault):
-    """The gateway's clock goes ahead for good, or is behind for a while; meanwhile its signatures
-    are dated more wrongly than the five minutes that we allow."""
-
-    async def begin(self, planned: Disturbance) -> None:
-        self.dose.given += 1
-        if planned.target == "ahead":
-            await self._scene.gateway.order("clock", advance_seconds=CLOCK_JUMP_SECONDS)
-        skew = CLOCK_JUMP_SECONDS if planned.target == "ahead" else -CLOCK_JUMP_SECONDS
-        await self._scene.gateway.order("clock", skew_seconds=skew)
-        self.dose.saw(planned.target)
-
-    async def end(self, planned: Disturbance) -> None:
-        await self._scene.gateway.order("clock", skew_seconds=0)
 
 
 class FullDisk(Fault):
@@ -227,18 +151,3 @@ class NoConnections(Fault):
                 )
             except psycopg.OperationalError:
                 return
-
-
-KINDS: dict[What, type[Fault]] = {
-    What.LATE_TIME_OUT: LateTimeOut,
-    What.LATE_5XX: LateError,
-    What.STORM_5XX: Storm,
-    What.STORM_429: Storm,
-    What.FORGED: Forged,
-    What.CUT: Partition,
-    What.STALL: Partition,
-    What.SLOW: Partition,
-    What.CLOCK: ClockJump,
-    What.DISK: FullDisk,
-    What.CONNECTIONS: NoConnections,
-}

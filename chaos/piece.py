@@ -67,7 +67,7 @@ class _Piece:
         self._acknowledgements = Acknowledgements(stack.folder / "acknowledged.jsonl")
         self._shop = Storefront(stack.api_url, self._acknowledgements)
         self._load = Load(plan, self._shop, AT_ONCE)
-        self._breaker = Breaker(plan, Scene(stack, self._gateway))
+        self._breaker = Breaker(plan, Scene(stack, self._gateway, self._shop.surprised))
         self._left_open = frozenset(
             order.order_id for order in plan.orders if order.story is Story.LEFT_HELD
         )

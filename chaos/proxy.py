@@ -30,6 +30,7 @@ class Proxy:
         self.slow_seconds = slow_seconds
         self.weather = Weather.FAIR
         self.hurt = 0
+        self.turn = asyncio.Lock()  # for whoever makes the weather
         self.ends: set[_End] = set()
         self._wanted = False
         self._server: asyncio.Server | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 from chaos.disk import SmallDisk
 from chaos.outcome import Outcome, read, write
 from chaos.piece import run_piece
-from chaos.plan import draw, pieces
+from chaos.plan import Plan, draw, pieces
 from chaos.planted import Defect, plant
 from chaos.report import last_line, table
 
@@ -47,22 +47,30 @@ async def run(order: Order, say: Callable[[str], None], show: Callable[[str], No
             plan = draw(order.seed, number, payments, kills)
             SmallDisk(folder / "disk").unmount()  # a run that was killed left it
             shutil.rmtree(folder, ignore_errors=True)
-            outcome = await run_piece(
-                plan,
-                folder,
-                order.minutes,
-                partial(_say_where, say, at),
-                partial(plant, order.defect) if order.defect is not None else None,
-            )
+            try:
+                outcome = await run_piece(
+                    plan,
+                    folder,
+                    order.minutes,
+                    partial(_say_where, say, at),
+                    partial(plant, order.defect) if order.defect is not None else None,
+                )
+            except Exception:
+                show(_not_clean(folder, plan))
+                raise
             write(outcome, file)
             if outcome.clean:
                 shutil.rmtree(folder)
             else:
-                show(f"\nNot clean. What it left is in {folder}; the plan was\n{plan}\n")
+                show(_not_clean(folder, plan))
         show(f"{at}: {last_line([outcome])}")
         outcomes.append(outcome)
     show(f"\n{table(outcomes)}\n\n{last_line(outcomes)}")
     return all(outcome.clean for outcome in outcomes)
+
+
+def _not_clean(folder: Path, plan: Plan) -> str:
+    return f"\nNot clean. What it left is in {folder}; the plan was\n{plan}\n"
 
 
 def _say_where(say: Callable[[str], None], where: str, line: str) -> None:

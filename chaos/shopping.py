@@ -11,9 +11,10 @@ from chaos.storefront import Json, Storefront, new_key
 
 ARTICLE, SOLD_OUT_ARTICLE = "sample-mug", "sold-out"
 CROWD = 50
-TRIES = 4
+PAUSE_SECONDS = 1.0
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 4.0
 GOOD, DECLINED, ASKED = "pm_card_visa", "pm_card_chargeDeclined", "pm_card_authenticationRequired"
-_LONGEST_PAUSE = 3.0
 _UNSURE = ("initiated", "unknown")
 _OVER = ("canceled", "gone")
 
@@ -64,9 +65,10 @@ class Shopping:
 
     async def _pay(self, token: str) -> str:
         """Ask for the money until the answer is sure: the payment's status, `closed` when the order
-        is over."""
+        is over. Where nothing was charged the same is asked again, for as long as the order is
+        open."""
         key = new_key()
-        for _ in range(TRIES):
+        while True:
             answer = await self._initiate(token, key)
             if answer.status_code == 409:
                 return "closed"
@@ -82,9 +84,9 @@ class Shopping:
                 told = await self._until(lambda seen: seen["status"] not in _UNSURE)
             if told["order_status"] in _OVER:
                 return "closed"
-            if told["status"] != "failed":  # a card that was not asked may be asked again
+            if told["status"] != "failed":
                 return str(told["status"])
-        return "given up"
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _initiate(self, token: str, key: str) -> httpx.Response:
         order = self._order
@@ -161,13 +163,13 @@ class Shopping:
 
     async def _until(self, true: Callable[[Json], object]) -> Json:
         """Look at the order, at growing intervals, until it is so or the order is over."""
-        pause = 0.25
+        pause = FIRST_PAUSE_SECONDS
         while True:
             told = await self._shop.read(self._order.order_id)
             if true(told) or told["order_status"] in _OVER:
                 return told
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            pause = min(pause * 1.6, LONGEST_PAUSE_SECONDS)
 
     def _part(self) -> int:
         """A part of the amount that every currency takes."""

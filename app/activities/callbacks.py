@@ -2,26 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 
 import structlog
 from temporalio import activity
 
 from app.activities.failures import reported
-from app.domain.delivery import DeliveryUnavailableError
+from app.activities.pages import PageDone
+from app.domain.delivery import DeliveryUnavailableError, Failures
 from app.domain.records import Records, RecordsUnavailableError
 
 _ORDERS = 100
 _AT_ONCE = 8
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class DeliveredPage:
-    """A part of the inbox. `after` is the last order of it, None where there is none behind."""
-
-    delivered: int
-    after: str | None
 
 
 class CallbackActivities:
@@ -32,30 +24,38 @@ class CallbackActivities:
         self._deliver = deliver
 
     @activity.defn
-    async def deliver_callbacks(self, after: str) -> DeliveredPage:
-        """Deliver what waits for the next orders, several at once. No order waits for another, but
-        it stops where Temporal or the records are out of reach."""
+    async def deliver_callbacks(self, after: str) -> PageDone:
+        """Deliver what waits for the next orders, several at once; how much that was. No order
+        waits for another, but it stops where Temporal or the records are out of reach."""
         async with reported():
             orders = await self._records.orders_called_back(after, _ORDERS)
             delivered = await self._deliver_all(orders)
-            return DeliveredPage(delivered, orders[-1] if len(orders) == _ORDERS else None)
+            return PageDone(delivered, orders[-1] if len(orders) == _ORDERS else None)
 
     async def _deliver_all(self, orders: list[str]) -> int:
-        left = iter(orders)
+        left, failures = iter(orders), Failures(_AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._deliver_each(left)) for _ in range(_AT_ONCE)]
+                tasks = [
+                    group.create_task(self._deliver_each(left, failures)) for _ in range(_AT_ONCE)
+                ]
         except* (DeliveryUnavailableError, RecordsUnavailableError) as outages:
             raise outages.exceptions[0] from None
         return sum(task.result() for task in tasks)
 
-    async def _deliver_each(self, left: Iterator[str]) -> int:
+    async def _deliver_each(self, left: Iterator[str], failures: Failures) -> int:
         delivered = 0
         for order_id in left:
             try:
                 delivered += await self._deliver(order_id)
-            except (DeliveryUnavailableError, RecordsUnavailableError):
+            except RecordsUnavailableError:
                 raise
+            except DeliveryUnavailableError as error:
+                if failures.are_an_outage():
+                    raise
+                _log.warning("callbacks delayed", order_id=order_id, error=str(error))
             except Exception as error:  # of this order alone
                 _log.error("callbacks stuck", order_id=order_id, error=type(error).__name__)
+            else:
+                failures.end()
         return delivered

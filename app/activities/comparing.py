@@ -13,6 +13,7 @@ from app.domain.gateway import (
     GatewayPayment,
     GatewayRefund,
     RefusedError,
+    UnreadableError,
 )
 from app.domain.learn import RECONCILED
 from app.domain.payment import Payment
@@ -53,10 +54,13 @@ class Comparing:
     async def judged(self, seen: Seen) -> Judged:
         """One thing that the gateway has, and the news that follows from it."""
         named = seen.order_id if isinstance(seen, GatewayPayment) else None
+        kind, reference, theirs = _there(seen)
         order_id, payment = await self._whose(seen.transaction_id, named)
         if order_id is None and not isinstance(seen, GatewayPayment):
-            order_id, payment = await self._whose_is_it(seen.transaction_id)
-        kind, reference, theirs = _there(seen)
+            try:
+                order_id, payment = await self._whose_is_it(seen.transaction_id)
+            except UnreadableError:
+                return _unreadable(kind, reference, seen.transaction_id), None
         if order_id is None or payment is None:
             foreign = Finding(kind, reference, Verdict.FOREIGN, transaction_id=seen.transaction_id)
             return foreign, None
@@ -72,8 +76,9 @@ class Comparing:
             ours or (),
             theirs,
         )
-        news = _news(finding, payment, seen, self._gateway.name, now())
-        return finding, news if finding.verdict in _WORTH_TELLING else None
+        if finding.verdict not in _WORTH_TELLING or _is_of_another(payment, seen):
+            return finding, None
+        return finding, _news(finding, payment, seen, self._gateway.name, now())
 
     async def look(self, wanted: Ours, transaction_id: str | None = None) -> Judged:
         """One thing that we have, as the gateway has it now."""
@@ -81,7 +86,10 @@ class Comparing:
         if payment is None:
             raise LookupError(f"order {wanted.order_id} is gone")
         transaction_id = transaction_id or payment.transaction_id or ""
-        seen = await self._look_up(wanted, transaction_id)
+        try:
+            seen = await self._look_up(wanted, transaction_id)
+        except UnreadableError:
+            return _unreadable(wanted.kind, wanted.reference, transaction_id, wanted.order_id), None
         if seen is not None:
             return await self.judged(seen)
         ours, under_way = _ours(payment, wanted), False
@@ -99,29 +107,32 @@ class Comparing:
         return finding, None
 
     async def fee(self, movement: GatewayMovement) -> Finding:
-        """What a movement of our balance cost. A fee that we did not know is kept: it comes after
-        its charge, and nobody else would ask for it."""
+        """What a movement of our balance cost, or brought back. What we did not know is kept: it
+        comes after its charge, and nobody else would ask for it."""
         order_id, payment = await self._whose(movement.transaction_id or "", None)
         theirs, kind, reference = fee_there(movement), Kind.FEE, movement.movement_id
         if order_id is None or payment is None:
             return Finding(kind, reference, Verdict.FOREIGN, transaction_id=movement.transaction_id)
-        ours, judged = fee_here(payment, reference), Verdict.MENDED
-        if ours is None and movement.fee > 0:
-            fact = Fact(
-                Event.FEE_CHARGED,
-                movement.created_at,
-                Source.RECONCILIATION,
-                amount=movement.fee,
-                reference=reference,
-                currency=movement.currency,
-            )
-            await self._records.append(order_id, [fact])
+        ours = fee_here(payment, reference)
+        if ours is None:
+            await self._keep_fee(order_id, movement)
             ours = theirs
-        else:
-            judged = verdict(kind, ours, theirs)
-        return Finding(
-            kind, reference, judged, order_id, movement.transaction_id, ours or (), theirs
+        judged = verdict(kind, ours, theirs)
+        return Finding(kind, reference, judged, order_id, movement.transaction_id, ours, theirs)
+
+    async def _keep_fee(self, order_id: str, movement: GatewayMovement) -> None:
+        if movement.fee < 0:
+            await self._records.keep_account_movements([movement])
+            return
+        fact = Fact(
+            Event.FEE_CHARGED,
+            movement.created_at,
+            Source.RECONCILIATION,
+            amount=movement.fee,
+            reference=movement.movement_id,
+            currency=movement.currency,
         )
+        await self._records.append(order_id, [fact])
 
     async def _look_up(self, wanted: Ours, transaction_id: str) -> Seen | None:
         try:
@@ -173,6 +184,18 @@ def _ours(payment: Payment, wanted: Ours) -> Figures | None:
     if wanted.kind is Kind.REFUND:
         return refund_here(payment, wanted.reference, wanted.reference)
     return dispute_here(payment, wanted.reference)
+
+
+def _unreadable(
+    kind: Kind, reference: str, transaction_id: str, order_id: str | None = None
+) -> Finding:
+    return Finding(kind, reference, Verdict.UNREADABLE, order_id, transaction_id)
+
+
+def _is_of_another(payment: Payment, seen: Seen) -> bool:
+    """Whether it takes back the money of a gateway payment that is not the order's."""
+    reversal = not isinstance(seen, GatewayPayment)
+    return reversal and seen.transaction_id not in payment.transaction_ids
 
 
 def _news(

@@ -8,13 +8,22 @@ from temporalio import activity
 from app.activities.comparing import Comparing, Judged, Seen
 from app.activities.failures import reported
 from app.activities.learnt import now
+from app.activities.pages import PageDone
 from app.domain.facts import Event, Fact, Source
-from app.domain.gateway import Gateway, MovementKind, Period
-from app.domain.reconciliation import UNSETTLED, Finding, Kind, Ours, Reconciliations, Verdict
+from app.domain.gateway import Gateway, Period
+from app.domain.ledger import ACCOUNT_MOVEMENTS
+from app.domain.reconciliation import (
+    DIFFERENCES,
+    UNSETTLED,
+    Finding,
+    Kind,
+    Ours,
+    Reconciliations,
+    Verdict,
+)
 from app.domain.records import Records
 
 _AT_ONCE = 50
-_HAVE_FEES = frozenset({MovementKind.CHARGE, MovementKind.REFUND, MovementKind.DISPUTE})
 
 
 @dataclass(frozen=True)
@@ -23,15 +32,6 @@ class PageInput:
 
     reconciliation_id: str
     period: Period
-    after: str | None = None
-
-
-@dataclass(frozen=True)
-class PageDone:
-    """`count` is how many of the page were news, or still differ; `after` is None after the
-    last page."""
-
-    count: int
     after: str | None = None
 
 
@@ -46,7 +46,8 @@ class Reconciled:
 
 
 class ReconciliationActivities:
-    """What was missed goes into the inbox; whoever asks for these sees that it is delivered."""
+    """What was missed goes into the inbox; whoever asks for these sees that it is delivered. They
+    count what is news, or does not agree yet."""
 
     def __init__(
         self,
@@ -106,15 +107,15 @@ class ReconciliationActivities:
 
     @activity.defn
     async def compare_movements(self, page: PageInput) -> PageDone:
-        """A page of the movements of our balance: fees are kept with their order, payouts with our
-        records."""
+        """A page of the movements of our balance: fees are kept with their order, and what is of no
+        order, as payouts are, in the ledger."""
         async with reported():
             listed = await self._gateway.list_movements(page.period, page.after)
             findings = _unreadable(Kind.FEE, listed.unreadable)
-            payouts = [m for m in listed.items if m.kind is MovementKind.PAYOUT]
-            await self._records.keep_payouts(payouts)
+            of_no_order = [m for m in listed.items if m.kind in ACCOUNT_MOVEMENTS]
+            await self._records.keep_account_movements(of_no_order)
             for movement in listed.items:
-                if movement.kind in _HAVE_FEES and movement.fee:
+                if movement.kind not in ACCOUNT_MOVEMENTS and movement.fee:
                     findings.append(await self._comparing.fee(movement))
             await self._reconciliations.keep(page.reconciliation_id, findings)
             return PageDone(_count(findings), listed.after)
@@ -133,7 +134,8 @@ class ReconciliationActivities:
 
     @activity.defn
     async def look_again(self, page: PageInput) -> PageDone:
-        """Ask once more for what differed: the news of it has been passed on since."""
+        """Ask once more for what differed: the news of it has been passed on since. It counts what
+        differs still."""
         async with reported():
             after = int(page.after or 0)
             found = await self._reconciliations.unsettled(page.reconciliation_id, after, _AT_ONCE)
@@ -142,9 +144,9 @@ class ReconciliationActivities:
                 for _, old in found
                 if old.order_id is not None and old.kind is not Kind.FEE
             ]
-            await self._reconciliations.keep(page.reconciliation_id, findings)
+            await self._settle(page, findings)
             more = str(found[-1][0]) if len(found) == _AT_ONCE else None
-            return PageDone(_count(findings), more)
+            return PageDone(_count((finding for finding, _ in findings), *DIFFERENCES), more)
 
     @activity.defn
     async def flag_differences(self, page: PageInput) -> PageDone:
@@ -154,7 +156,7 @@ class ReconciliationActivities:
             found = await self._reconciliations.differences(page.reconciliation_id, after, _AT_ONCE)
             for _, finding in found:
                 if finding.order_id is not None:
-                    reason = f"reconciliation: {finding}"
+                    reason = f"reconciliation up to {page.period.until:%Y-%m-%d}: {finding}"
                     flag = Fact(Event.FLAGGED, now(), Source.RECONCILIATION, reason=reason)
                     await self._records.append(finding.order_id, [flag])
             return PageDone(len(found), str(found[-1][0]) if len(found) == _AT_ONCE else None)
@@ -187,11 +189,11 @@ class ReconciliationActivities:
             if event is not None:
                 await self._records.take_callback(event)
 
-    async def _looked_at_again(self, old: Finding, order_id: str) -> Finding:
+    async def _looked_at_again(self, old: Finding, order_id: str) -> Judged:
         wanted = Ours(old.kind, old.reference, order_id)
-        finding, _ = await self._comparing.look(wanted, old.transaction_id)
+        finding, news = await self._comparing.look(wanted, old.transaction_id)
         # A refund that had our name only may have an id by now: it is still the same thing.
-        return replace(finding, reference=old.reference)
+        return replace(finding, reference=old.reference), news
 
 
 def _unreadable(kind: Kind, ids: Iterable[str]) -> list[Finding]:

@@ -18,8 +18,6 @@ from temporalio.client import (
     WorkflowUpdateStage,
 )
 from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
@@ -179,7 +177,9 @@ class Checkout:
 
         Raises the service-unavailable problem where the decision is not sure to be kept.
         """
-        id_ = names.resolve_update_id(known_facts)
+        id_ = names.resolve_update_id(
+            known_facts, ask.outcome, refund, ask.transaction_id, ask.actor, ask.reason
+        )
         doubt = ("The decision was not taken on in time.", "It may be acted upon all the same.")
         if refund is None:
             return await self._ask(
@@ -259,13 +259,7 @@ class Checkout:
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             # One that failed made no refund.
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(names.ORDER_ID, ask.order_id),
-                    SearchAttributePair(names.GATEWAY, ask.gateway),
-                    SearchAttributePair(names.NEEDS_ATTENTION, False),
-                ]
-            ),
+            search_attributes=names.search_attributes(ask.order_id, ask.gateway, names.UNTROUBLED),
             static_summary=f"Refund of {ask.amount}, order {ask.order_id}",
         )
 

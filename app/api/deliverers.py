@@ -9,7 +9,7 @@ import structlog
 from fastapi import Depends, Request
 from prometheus_client import Counter
 
-from app.domain.delivery import DeliveryUnavailableError
+from app.domain.delivery import DeliveryUnavailableError, Failures
 
 counted = Counter("tillflow_callbacks", "Callbacks by what became of them.", ["outcome"])
 _log = structlog.get_logger()
@@ -33,6 +33,7 @@ class Deliverers:
         self._rest_until = 0.0
         self._orders: dict[str, None] = {}  # a set that remembers who came first
         self._tasks: set[asyncio.Task[None]] = set()
+        self._failures = Failures(_TASKS)
 
     def wake(self, order_id: str) -> None:
         """Something waits for the order. Returns at once."""
@@ -69,10 +70,12 @@ class Deliverers:
         except Exception as error:
             counted.labels("delayed").inc()
             _log.warning("callbacks delayed", order_id=order_id, error=type(error).__name__)
-            if isinstance(error, DeliveryUnavailableError):
+            if isinstance(error, DeliveryUnavailableError) and self._failures.are_an_outage():
                 # The schedule comes by as soon as Temporal is back. Nobody waits for it here.
                 self._orders.clear()
                 self._rest_until = _now() + self._rest_seconds
+        else:
+            self._failures.end()
 
 
 def _now() -> float:

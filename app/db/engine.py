@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from sqlalchemy import text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.event import listen
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -14,7 +15,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.domain.records import RecordsUnavailableError
 
 # The server ends a statement, or a transaction whose client says nothing more: a client that hangs
-# must not keep an order locked. The last bound is our own, for a server that does not answer.
+# must not keep an order locked. The last bound is our own, for a server that does not answer; the
+# driver then takes up to five seconds more to cancel the statement, and five to wait for its end.
 _CONNECT_SECONDS = 3
 _STATEMENT_MILLISECONDS = 5_000
 _TRANSACTION_SECONDS = 8
@@ -43,16 +45,23 @@ def create_engine(url: str) -> AsyncEngine:
 
 
 @asynccontextmanager
-async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+async def transaction(
+    engine: AsyncEngine, seconds: int | None = None
+) -> AsyncIterator[AsyncSession]:
     """One transaction, committed at the end. Raises RecordsUnavailableError when it cannot be: the
     server is away, full, overloaded or read-only, or somebody else has held a lock for too long.
+
+    `seconds`: how long it may take where nobody waits for it, and it reads what grows.
     """
     try:
         async with (
-            asyncio.timeout(_TRANSACTION_SECONDS),
+            asyncio.timeout(seconds or _TRANSACTION_SECONDS),
             AsyncSession(engine, expire_on_commit=False) as session,
             session.begin(),
         ):
+            if seconds is not None:
+                connection = await session.connection()
+                await connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
             yield session
     except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
         raise RecordsUnavailableError("the database cannot be reached") from error

@@ -4,20 +4,23 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, text
+from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.db.engine import transaction
 from app.db.tables import JournalRow
 from app.domain.gateway import GatewayMovement
-from app.domain.ledger import Account, Balances, payout_postings
+from app.domain.ledger import Account, Balances, account_postings
 
 Row = dict[str, Any]
+_EVERY_ROW_SECONDS = 3600
 
 
 def entry(order_id: str | None, name: str, at: datetime, posted: Balances) -> list[Row]:
-    """The rows of one entry: a fact's by its key, or a payout's by the gateway's id."""
+    """The rows of one entry: a fact's by its key, or a movement's by the gateway's id."""
     return [
         {
             "order_id": order_id,
@@ -38,27 +41,25 @@ async def append(session: AsyncSession, rows: Sequence[Row]) -> None:
         await session.exec(insert(JournalRow).values(rows))
 
 
-async def append_payouts(session: AsyncSession, payouts: Iterable[GatewayMovement]) -> None:
-    """Write the payouts that are not there yet."""
+async def append_movements(session: AsyncSession, movements: Iterable[GatewayMovement]) -> None:
+    """Write what movements post to no order, unless it is there."""
     rows: list[Row] = []
-    for payout in payouts:
-        posted = payout_postings(payout)
-        rows += entry(None, payout.movement_id, payout.created_at, posted)
+    for movement in movements:
+        posted = account_postings(movement)
+        rows += entry(None, movement.movement_id, movement.created_at, posted)
     if rows:
         await session.exec(insert(JournalRow).values(rows).on_conflict_do_nothing())
 
 
-async def balances(session: AsyncSession) -> Balances:
-    """Of every account and currency."""
-    # It reads every row there is.
-    connection = await session.connection()
-    await connection.execute(text("SET LOCAL statement_timeout = 0"))
-    rows = await session.exec(
-        select(JournalRow.account, JournalRow.currency, func.sum(JournalRow.amount)).group_by(
-            col(JournalRow.account), col(JournalRow.currency)
+async def balances(engine: AsyncEngine) -> Balances:
+    """Of every account and currency. Raises RecordsUnavailableError."""
+    async with transaction(engine, seconds=_EVERY_ROW_SECONDS) as session:
+        rows = await session.exec(
+            select(JournalRow.account, JournalRow.currency, func.sum(JournalRow.amount)).group_by(
+                col(JournalRow.account), col(JournalRow.currency)
+            )
         )
-    )
-    return {(Account(account), currency): int(amount) for account, currency, amount in rows}
+        return {(Account(account), currency): int(amount) for account, currency, amount in rows}
 
 
 async def balances_of(

@@ -1,6 +1,7 @@
 """The `Reconciliations` port on PostgreSQL."""
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -33,11 +34,14 @@ from app.domain.reconciliation import (
 
 DIFFERENCES_SHOWN = 500
 # What reads a whole period may take longer than what serves a storefront.
-_PATIENTLY = text("SET LOCAL statement_timeout = '5min'")
+_WHOLE_PERIOD_SECONDS = 300
+# Whoever starts a reconciliation has it ended after a day.
+_SURELY_ENDED_AFTER = timedelta(days=2)
 
 _FIGURES = TypeAdapter(Figures)
 _COUNTS = TypeAdapter(list[Count])
 _SUMS = TypeAdapter(list[Line])
+_MENDABLE = (Verdict.DIFFERS, Verdict.MISSING_HERE, Verdict.MISSING_THERE, Verdict.MENDED)
 _REFUNDS = (Event.REFUND_PENDING, Event.REFUNDED, Event.REFUND_FAILED)
 _DISPUTES = (Event.DISPUTED, Event.DISPUTE_WON, Event.DISPUTE_LOST)
 
@@ -86,7 +90,12 @@ class PostgresReconciliations:
         self._engine = engine
 
     async def begin(self, reconciliation_id: str, period: Period) -> None:
-        async with transaction(self._engine) as session:
+        died = select(ReconciliationRow.reconciliation_id).where(
+            col(ReconciliationRow.finished_at).is_(None),
+            col(ReconciliationRow.started_at) < func.now() - _SURELY_ENDED_AFTER,
+        )
+        async with transaction(self._engine, seconds=_WHOLE_PERIOD_SECONDS) as session:
+            await session.exec(delete(FindingRow).where(_run.in_(died)))
             await session.exec(
                 insert(ReconciliationRow)
                 .values(reconciliation_id=reconciliation_id, since=period.since, until=period.until)
@@ -99,7 +108,7 @@ class PostgresReconciliations:
             return
         new = insert(FindingRow).values([_values(reconciliation_id, f) for f in latest.values()])
         told = new.excluded
-        mended = (told.verdict == Verdict.MATCHES) & (_verdict != Verdict.MATCHES)
+        mended = (told.verdict == Verdict.MATCHES) & _verdict.in_(_MENDABLE)
         async with transaction(self._engine) as session:
             await session.exec(
                 new.on_conflict_do_update(
@@ -115,9 +124,8 @@ class PostgresReconciliations:
             )
 
     async def unseen(self, reconciliation_id: str, after: str, limit: int) -> list[Ours]:
-        async with transaction(self._engine) as session:
+        async with transaction(self._engine, seconds=_WHOLE_PERIOD_SECONDS) as session:
             connection = await session.connection()
-            await connection.execute(_PATIENTLY)
             rows = await connection.execute(
                 _UNSEEN,
                 {
@@ -142,8 +150,7 @@ class PostgresReconciliations:
         return await self._read(reconciliation_id, DIFFERENCES, after, limit)
 
     async def finish(self, reconciliation_id: str) -> None:
-        async with transaction(self._engine) as session:
-            await (await session.connection()).execute(_PATIENTLY)
+        async with transaction(self._engine, seconds=_WHOLE_PERIOD_SECONDS) as session:
             run = await session.get_one(ReconciliationRow, reconciliation_id, with_for_update=True)
             if run.finished_at is not None:
                 return

@@ -186,9 +186,9 @@ class PostgresRecords:
         async with transaction(self._engine) as session:
             await inbox.refused(session, event, error)
 
-    async def keep_payouts(self, payouts: Sequence[GatewayMovement]) -> None:
+    async def keep_account_movements(self, movements: Sequence[GatewayMovement]) -> None:
         async with transaction(self._engine) as session:
-            await journal.append_payouts(session, payouts)
+            await journal.append_movements(session, movements)
 
     async def stranded_orders(self, before: datetime, after: str, limit: int) -> list[Order]:
         attempted = select(PaymentEventRow.id).where(
@@ -275,8 +275,9 @@ def _order(row: OrderRow) -> Order:
 
 
 async def _locked(session: AsyncSession, order_id: str) -> Order:
-    """The order. The lock puts its writers in a row."""
-    return _order(await session.get_one(OrderRow, order_id, with_for_update=True))
+    """The order. The lock puts its writers in a row; whoever only refers to the order, as the inbox
+    does, needs not wait for them."""
+    return _order(await session.get_one(OrderRow, order_id, with_for_update={"key_share": True}))
 
 
 async def _facts(session: AsyncSession, order_id: str) -> list[Fact]:

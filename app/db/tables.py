@@ -197,7 +197,11 @@ class FindingRow(SQLModel, table=True):
     """What comparing one thing came to. What matches is deleted once it is counted."""
 
     __tablename__ = "reconciliation_findings"
-    __table_args__ = (UniqueConstraint("reconciliation_id", "kind", "reference"),)
+    __table_args__ = (
+        UniqueConstraint("reconciliation_id", "kind", "reference"),
+        # Few of a run differ: they are read again and again, page by page.
+        Index("ix_reconciliation_findings_verdict", "reconciliation_id", "verdict", "id"),
+    )
 
     id: int | None = Field(
         default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)

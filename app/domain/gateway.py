@@ -217,6 +217,10 @@ class OutcomeUnknownError(GatewayError):
     """It may have done it. Try again with the same key, then look the payment up."""
 
 
+class UnreadableError(GatewayError):
+    """It showed something of no shape that we know."""
+
+
 class InvalidCallbackError(GatewayError):
     """The callback is not from this gateway, or cannot be read."""
 
@@ -255,7 +259,8 @@ class Gateway(Protocol):
     async def look_up(
         self, order_id: str, transaction_id: str | None, since: datetime
     ) -> GatewayPayment | None:
-        """The order's payment as the gateway knows it, or None if it knows none since `since`."""
+        """The order's payment as the gateway knows it, or None if it knows none since `since`. It
+        and the look-ups below raise UnreadableError for what makes no sense."""
 
     async def capture(self, transaction_id: str, amount: Money, key: str) -> GatewayPayment:
         """Take the held money. Answers with the payment as it is if it cannot be captured now."""

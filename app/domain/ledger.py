@@ -26,7 +26,15 @@ class Account(StrEnum):
     REFUNDS_IN_TRANSIT = "refunds_in_transit"  # asked for, and not there yet: no longer ours
     DISPUTES = "disputes"  # what banks have taken back, for now or for good
     BANK = "bank"  # what the gateway paid out to us
+    ADJUSTMENTS = "adjustments"  # what the gateway booked for any other reason
 
+
+ACCOUNT_MOVEMENTS = {
+    MovementKind.PAYOUT: Account.BANK,
+    MovementKind.FEE: Account.FEES,
+    MovementKind.OTHER: Account.ADJUSTMENTS,
+}
+"""What moves our balance and is of no order, with the account on the other side."""
 
 Balances = Mapping[tuple[Account, str], int]
 """Minor units by account and currency. What is not named is zero."""
@@ -62,14 +70,15 @@ def postings(before: Payment, after: Payment) -> Balances:
     return difference(positions(after), positions(before))
 
 
-def payout_postings(payout: GatewayMovement) -> Balances:
-    """What a payout to our bank posts, or one that came back. Raises ValueError for any other
-    movement: it is an order's."""
-    if payout.kind is not MovementKind.PAYOUT:
-        raise ValueError(f"{payout.movement_id} is no payout")
+def account_postings(movement: GatewayMovement) -> Balances:
+    """What a movement posts to no order: all of it where it is the account's own; of an order's
+    only a fee that the gateway gave back, of which no fact can tell."""
+    side, fee = ACCOUNT_MOVEMENTS.get(movement.kind), movement.fee
+    if side is None:
+        return _balances((Account.FEES, Account.GATEWAY_BALANCE, min(fee, 0), movement.currency))
     return _balances(
-        (Account.BANK, Account.GATEWAY_BALANCE, -payout.amount, payout.currency),
-        (Account.FEES, Account.GATEWAY_BALANCE, payout.fee, payout.currency),
+        (side, Account.GATEWAY_BALANCE, -movement.amount, movement.currency),
+        (Account.FEES, Account.GATEWAY_BALANCE, fee, movement.currency),
     )
 
 

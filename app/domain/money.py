@@ -77,3 +77,8 @@ class Money:
 
     def __str__(self) -> str:
         return f"{self.to_decimal():f} {self.currency.upper()}"
+
+
+def shown(minor: int, currency: str) -> str:
+    """Minor units as Money is shown, with a sign where they are below zero: a balance may be."""
+    return f"{'-' if minor < 0 else ''}{Money(abs(minor), currency)}"

@@ -177,30 +177,46 @@ class Payment:
 
     @property
     def attention(self) -> frozenset[str]:
-        """Why somebody should look at it: what nobody has looked at yet."""
+        """Why somebody should look at it: what nobody has looked at yet.
+
+        An acknowledgement is of words, so that it may come before or after what it is about. Hence
+        each worry names what it is about: the next trouble of its kind has other words.
+        """
         return self.flags.union(self._worries()) - self.acknowledged
 
     def _worries(self) -> Iterable[str]:
         if self.authorized > self.amount.minor:
-            yield "the gateway holds or took more than the order's amount"
+            sum_ = self.amount.of(self.authorized)
+            yield f"the gateway holds or took {sum_}, more than the order's amount"
         if self._totals.excess:
-            yield f"{self.amount.of(self._totals.excess)} more went back than was taken"
+            sum_, who = self.amount.of(self._totals.excess), self._reversals(hold_money=True)
+            yield f"{sum_} more went back than was taken: {who}"
         if self.order_state is OrderState.CANCELED and self.left:
-            yield f"canceled, and {self.amount.of(self.left)} of its money is still here"
+            sum_, who = self.amount.of(self.left), self._reversals(hold_money=False)
+            after = f", even after {who}" if who else ""
+            yield f"canceled, and {sum_} of its money is still here{after}"
         if len(self.transaction_ids) > 1:
-            yield "more than one gateway payment for this order"
+            which = ", ".join(sorted(self.transaction_ids))
+            yield f"more than one gateway payment for this order: {which}"
         if self.capture_due and self.state is State.AUTHORIZED:
             yield "the hold ends soon: capture or cancel"
         for refund in self.refunds.values():
             failed = refund.state is RefundState.FAILED
             if failed and not is_made_good(refund, self.refunds.values()):
                 sum_, why = self.amount.of(refund.amount), refund.failure or "no reason given"
-                yield f"a refund of {sum_} failed: {why}"
+                yield f"refund {refund.name} of {sum_} failed: {why}"
         for dispute in self.disputes.values():
             if dispute.state is not DisputeState.WON:
                 due = dispute.evidence_due_by if dispute.state is DisputeState.OPEN else None
                 deadline = f": evidence is due by {due:%Y-%m-%d %H:%M} UTC" if due else ""
                 yield f"dispute {dispute.dispute_id} is {dispute.state}{deadline}"
+
+    def _reversals(self, *, hold_money: bool) -> str:
+        """The refunds and disputes that have money, or those whose money is ours again."""
+        both: dict[str, Refund | Dispute] = {**self.refunds, **self.disputes}
+        return ", ".join(
+            sorted(n for n, one in both.items() if one.amount and one.holds_money is hold_money)
+        )
 
     @property
     def attempt(self) -> Attempt | None:

@@ -19,7 +19,7 @@ from app.domain.gateway import (
     Period,
     Status,
 )
-from app.domain.money import Money
+from app.domain.money import Money, shown
 from app.domain.payment import BEFORE_MONEY, OrderState, Payment, State
 from app.domain.reversals import Dispute, DisputeState, Refund, RefundState
 
@@ -113,11 +113,6 @@ def lines(ours: Iterable[Amount], theirs: Iterable[Amount]) -> list[Line]:
     here = {(a.figure, a.currency): a.minor for a in figures(*ours)}
     there = {(a.figure, a.currency): a.minor for a in figures(*theirs)}
     return [Line(*key, here.get(key, 0), there.get(key, 0)) for key in sorted({*here, *there})]
-
-
-def shown(minor: int, currency: str) -> str:
-    """As Money is shown, with a sign where it is below zero."""
-    return f"{'-' if minor < 0 else ''}{Money(abs(minor), currency)}"
 
 
 # What the gateway has.
@@ -277,7 +272,7 @@ class Reconciliations(Protocol):
     RecordsUnavailableError when it cannot be."""
 
     async def begin(self, reconciliation_id: str, period: Period) -> None:
-        """Note that it begins."""
+        """Note that it begins, and forget the findings of one that died days ago."""
 
     async def keep(self, reconciliation_id: str, findings: Sequence[Finding]) -> None:
         """Keep the latest finding of each thing. What differed and now matches is mended."""

@@ -126,9 +126,9 @@ class Records(Protocol):
         money counts as gone. The fact as it stands. Raises RefundRefusedError where there is not so
         much to give back."""
 
-    async def keep_payouts(self, payouts: Sequence[GatewayMovement]) -> None:
-        """Enter payouts to our bank in the ledger, unless they are there. The ledger's other
-        entries come with their facts."""
+    async def keep_account_movements(self, movements: Sequence[GatewayMovement]) -> None:
+        """Enter what movements post to no order in the ledger, unless it is there. The ledger's
+        other entries come with their facts."""
 
     async def note_unknown(self, order_id: str, outcome: UnknownOutcome) -> None:
         """Keep what is not known, and when it is checked next; or that it is known by now."""

@@ -6,7 +6,8 @@ Sources: Stripe's API reference and OpenAPI description, version 2026-08-26.dahl
 
 import logging
 import os
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +28,7 @@ from app.domain.gateway import (
     Period,
     RefusedError,
     Token,
+    UnreadableError,
 )
 from app.domain.methods import Method, Offer
 from app.domain.money import InvalidAmountError, Money
@@ -35,6 +37,7 @@ from app.gateways.stripe_callbacks import translated, verified_event
 from app.gateways.stripe_calls import answer, every, payment_intent
 from app.gateways.stripe_read import read_dispute, read_payment, read_refund, read_token
 from app.gateways.stripe_requests import EXPAND, confirmation, creation
+from app.gateways.stripe_values import NOT_AS_DOCUMENTED
 
 API_VERSION = "2026-08-26.dahlia"
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -141,18 +144,20 @@ class StripeGateway:
     ) -> GatewayPayment | None:
         intents = self._api.payment_intents
         if transaction_id is not None:
-            return await _payment(intents.retrieve_async(transaction_id, {"expand": EXPAND}))
+            with _understood():
+                return await _payment(intents.retrieve_async(transaction_id, {"expand": EXPAND}))
         # The list is consistent at once; Stripe's search is not.
         listed = every(
             lambda params: intents.list_async(params),
             created={"gte": int((since - _CLOCK_SKEW).timestamp())},
             expand=[f"data.{name}" for name in EXPAND],
         )
-        found = [
-            read_payment(intent)
-            async for intent in listed
-            if intent["metadata"].get("order_id") == order_id
-        ]
+        with _understood():
+            found = [
+                read_payment(intent)
+                async for intent in listed
+                if intent["metadata"].get("order_id") == order_id
+            ]
         return max(found, key=lambda p: (p.captured, p.authorized), default=None)
 
     async def capture(self, transaction_id: str, amount: Money, key: str) -> GatewayPayment:
@@ -196,13 +201,16 @@ class StripeGateway:
         async for listed in every(
             lambda params: refunds.list_async(params), payment_intent=transaction_id
         ):
-            refund = read_refund(listed)
+            with _understood():
+                refund = read_refund(listed)
             if name in (refund.name, refund.refund_id):
                 return refund
         return None
 
     async def look_up_dispute(self, dispute_id: str) -> GatewayDispute:
-        return read_dispute(await answer(self._api.disputes.retrieve_async(dispute_id)))
+        told = await answer(self._api.disputes.retrieve_async(dispute_id))
+        with _understood():
+            return read_dispute(told)
 
     async def list_payments(self, period: Period, after: str | None) -> Page[GatewayPayment]:
         return await stripe_lists.payments(self._api, period, after)
@@ -232,6 +240,15 @@ def _keep_cards_out_of_the_log() -> None:
 
 async def _payment(call: Awaitable[Any]) -> GatewayPayment:
     return read_payment(await payment_intent(call))
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """Around the reading of what was looked up."""
+    try:
+        yield
+    except NOT_AS_DOCUMENTED as error:
+        raise UnreadableError("Stripe's answer is not as documented") from error
 
 
 def _units(amount: Money) -> int:

@@ -19,7 +19,7 @@ from app.gateways.stripe_read import (
     read_payment,
     read_refund,
 )
-from app.gateways.stripe_values import moment, object_id, word
+from app.gateways.stripe_values import NOT_AS_DOCUMENTED, moment, object_id, word
 
 TOLERANCE_SECONDS = 300
 
@@ -101,7 +101,7 @@ def translated(event: Mapping[str, Any]) -> GatewayEvent:
             refund=refund,
             dispute=dispute,
         )
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, OSError) as error:
+    except NOT_AS_DOCUMENTED as error:
         raise InvalidCallbackError("the event has not the shape of its API version") from error
 
 

@@ -96,24 +96,13 @@ async def _page(
     for listed in page["data"]:
         try:
             item = read(listed)
-        except _NOT_READ:
+        except (InvalidCallbackError, *stripe_values.NOT_AS_DOCUMENTED):
             unreadable.append(str(listed["id"]))
         else:
             if item is not None:
                 items.append(item)
     last = page["data"][-1]["id"] if page["has_more"] else None
     return Page(items, last, unreadable)
-
-
-_NOT_READ = (
-    InvalidCallbackError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    ValueError,
-    OverflowError,
-    OSError,
-)
 
 
 def _payment(intent: Object) -> GatewayPayment | None:

@@ -9,6 +9,9 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+NOT_AS_DOCUMENTED = (KeyError, TypeError, AttributeError, ValueError, OverflowError, OSError)
+"""What reading an object of no known shape may raise."""
+
 _OBJECT_ID = re.compile(r"[A-Za-z0-9_]{1,255}")
 _AMOUNT_DIGITS = 12
 _TIME_DIGITS = 10

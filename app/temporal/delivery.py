@@ -1,15 +1,11 @@
 """Hands a stored callback to the workflows of its order that want to know."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import structlog
 from temporalio.client import Client
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -102,9 +98,11 @@ class CallbackDelivery:
     async def _tell_dispute(
         self, order_id: str, event: GatewayEvent, dispute: GatewayDispute
     ) -> bool:
-        """A dispute has its own workflow, begun by its first event. False when it is over."""
+        """A dispute has its own workflow, begun by its first event. False when it is over, or over
+        another payment than the order's."""
         order = await self._records.find_order(order_id)
-        if order is None:
+        payment = await self._records.find_payment(order_id)
+        if order is None or payment is None or _is_of_another(payment, event):
             return False
         try:
             await self._client.start_workflow(
@@ -122,7 +120,7 @@ class CallbackDelivery:
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 start_signal="gateway_event",
                 start_signal_args=[event],
-                search_attributes=_attributes(order_id, event),
+                search_attributes=names.search_attributes(order_id, event.gateway),
                 static_summary=f"Dispute over order {order_id}: {dispute.amount}",
                 rpc_timeout=RPC_TIMEOUT,
             )
@@ -157,7 +155,7 @@ class CallbackDelivery:
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            search_attributes=_attributes(order.order_id, event),
+            search_attributes=names.search_attributes(order.order_id, event.gateway),
             static_summary=f"{event.type} for order {order.order_id}, after its workflow ended",
             rpc_timeout=RPC_TIMEOUT,
         )
@@ -169,21 +167,20 @@ def _why(error: Exception) -> str:
     return f"{name}: {error}"[:_LONGEST_REASON] if isinstance(error, RPCError) else name
 
 
-def _attributes(order_id: str, event: GatewayEvent) -> TypedSearchAttributes:
-    return TypedSearchAttributes(
-        [
-            SearchAttributePair(names.ORDER_ID, order_id),
-            SearchAttributePair(names.GATEWAY, event.gateway),
-        ]
-    )
-
-
 def _is_news(payment: Payment, event: GatewayEvent) -> bool:
     """Whether the event tells something that the records do not. A hint tells nothing itself: it is
     news while money could still be missing from our figures."""
-    facts = learn_event(event, at=event.created_at, attempt=0, currency=payment.amount.currency)
-    if event.payment is None and event.transaction_id not in {None, *payment.transaction_ids}:
-        return False  # of another payment, which the order had no use for
+    # Learnt now: the gateway's clock, which knows whole seconds only, would seem to tell of an
+    # earlier request.
+    facts = learn_event(event, at=datetime.now(UTC), attempt=0, currency=payment.amount.currency)
+    if _is_of_another(payment, event):
+        return False
     if not facts and event.payment is None:
         return not payment.captured
     return any(apply(payment, fact) != payment for fact in facts)
+
+
+def _is_of_another(payment: Payment, event: GatewayEvent) -> bool:
+    """Whether it takes back the money of a gateway payment that the order had no use for."""
+    reversal = event.payment is None and event.transaction_id is not None
+    return reversal and event.transaction_id not in payment.transaction_ids

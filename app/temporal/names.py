@@ -1,14 +1,27 @@
 """Names that Temporal knows our things by. Ids are derived from business ids, never random."""
 
+import hashlib
+import json
 from datetime import datetime
+from typing import Any
 
-from temporalio.common import SearchAttributeKey
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 ORDER_ID = SearchAttributeKey.for_keyword("OrderId")
 PAYMENT_STATUS = SearchAttributeKey.for_keyword("PaymentStatus")
 GATEWAY = SearchAttributeKey.for_keyword("Gateway")
 NEEDS_ATTENTION = SearchAttributeKey.for_bool("NeedsAttention")
 SEARCH_ATTRIBUTES = (ORDER_ID, PAYMENT_STATUS, GATEWAY, NEEDS_ATTENTION)
+UNTROUBLED = SearchAttributePair(NEEDS_ATTENTION, False)
+
+
+def search_attributes(
+    order_id: str, gateway: str, *more: SearchAttributePair[Any]
+) -> TypedSearchAttributes:
+    """What every workflow of an order is found by."""
+    return TypedSearchAttributes(
+        [SearchAttributePair(ORDER_ID, order_id), SearchAttributePair(GATEWAY, gateway), *more]
+    )
 
 
 def payment_workflow_id(order_id: str) -> str:
@@ -46,9 +59,11 @@ def capture_update_id(minor: int) -> str:
     return f"capture-{minor}"
 
 
-def resolve_update_id(known_facts: int) -> str:
-    """One update for a decision, however often it is sent, until anything new is known."""
-    return f"resolve-{known_facts}"
+def resolve_update_id(known_facts: int, *decision: str | None) -> str:
+    """One update for a decision, however often it is sent, until anything new is known. `decision`:
+    all that tells it from another one."""
+    digest = hashlib.sha256(json.dumps(decision).encode()).hexdigest()
+    return f"resolve-{known_facts}-{digest[:24]}"
 
 
 # However often the storefront asks, there is one cancellation, and one refund of a name.

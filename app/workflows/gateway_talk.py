@@ -1,7 +1,7 @@
 """What the workflow and the gateway have to say to each other about one order's payment."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from temporalio import workflow
@@ -40,6 +40,7 @@ RELEASE_REFUSALS_TAKEN = 8
 LONGEST_CAPTURE_PAUSE = timedelta(hours=1)
 # Payments that were under way before this was so go on as they began.
 ABSENCE_IS_PROVEN_FIRST = "absence is proven before a new key is used"
+TRIES_ARE_COUNTED = "tries in an outage are counted"
 LATE_IS_LOOKED_FOR = "what may have come late is looked for in the end"
 
 _MONEY = frozenset({Status.AUTHORIZED, Status.CAPTURED})
@@ -57,6 +58,7 @@ class GatewayTalk:
         self._known = known
         self._until = until
         self._order = known.order
+        self._in_vain: list[tuple[datetime, int]] = []  # attempts that reached nobody; their tries
         self.unknown = Unknown(
             known.order.order_id, known.order.unknown_age_limit_seconds, self._flag, known.show
         )
@@ -66,17 +68,20 @@ class GatewayTalk:
         if self._known.payment.attempts and self._known.payment.state not in OPEN_TO_ATTEMPTS:
             return
         self._known.looks_without_news = 0
-        self._known.learn(
-            [
-                Fact(
-                    Event.ATTEMPTED,
-                    workflow.now(),
-                    Source.WORKFLOW,
-                    attempt=attempt.number,
-                    method=attempt.method,
-                )
-            ]
+        attempted = Fact(
+            Event.ATTEMPTED,
+            workflow.now(),
+            Source.WORKFLOW,
+            attempt=attempt.number,
+            method=attempt.method,
+            idempotency_key=attempt.idempotency_key,
         )
+        tries = self._tries()
+        if not tries:
+            await self._known.record([attempted])
+            await self._unavailable(attempt.number)
+            return
+        self._known.learn([attempted])
         try:
             learnt = await workflow.execute_activity_method(
                 PaymentActivities.authorize_payment,
@@ -95,21 +100,30 @@ class GatewayTalk:
                     billing_country=attempt.billing_country,
                 ),
                 summary=f"Hold {self._order.amount} on {attempt.method}, attempt {attempt.number}",
-                **policies.AUTHORIZE,
+                **policies.authorize(tries),
             )
         except ActivityError as error:
             if _failure(error) == Failure.UNAVAILABLE:
-                await self._known.tell(
-                    Event.FAILED,
-                    attempt=attempt.number,
-                    decline=Decline(GATEWAY_UNAVAILABLE, "The payment could not be started."),
-                )
+                self._in_vain.append((workflow.now(), tries))
+                await self._unavailable(attempt.number)
             else:
                 await self._outcome_unknown(attempt.number)
             return
         await self._adopt(learnt)
         if self._known.payment.state is State.INITIATED:  # an answer that tells nothing
             await self._outcome_unknown(attempt.number)
+
+    def _tries(self) -> int:
+        """How often the attempt may be tried: in an outage a storefront that asks again and again
+        does not have the gateway asked as often."""
+        lately = sum(n for at, n in self._in_vain if workflow.now() - at < timedelta(minutes=1))
+        if not (lately and workflow.patched(TRIES_ARE_COUNTED)):
+            return policies.AUTHORIZE_TRIES
+        return min(1, max(policies.AUTHORIZE_TRIES_A_MINUTE - lately, 0))
+
+    async def _unavailable(self, attempt: int) -> None:
+        decline = Decline(GATEWAY_UNAVAILABLE, "The payment could not be started.")
+        await self._known.tell(Event.FAILED, attempt=attempt, decline=decline)
 
     async def _outcome_unknown(self, attempt: int) -> None:
         self.unknown.begin(Operation.AUTHORIZATION)
@@ -121,7 +135,7 @@ class GatewayTalk:
         if self._known.payment.state is State.UNKNOWN:
             decision = self.unknown.decision
             await self.look_up()
-            self.unknown.has_acted(decision)
+            self.unknown.has_checked(decision)
         if self._known.payment.state is not State.UNKNOWN:
             await self.unknown.is_over()
 
@@ -181,7 +195,7 @@ class GatewayTalk:
             await self._known.record(facts)
 
     async def resolve(self, ask: ResolveInput) -> None:
-        """An operator decides about what is unknown. Returns once that was acted upon."""
+        """An operator decides about what is unknown. Returns once a check was made with it."""
         attempt = self._known.latest_attempt
         await self._known.record([self.unknown.resolved(ask, attempt)])
         if self.unknown:
@@ -322,13 +336,13 @@ class GatewayTalk:
             if not done():
                 decision = self.unknown.decision
                 absent = await self.look_up()
-                self.unknown.has_acted(decision)
+                self.unknown.has_checked(decision)
         await self.unknown.is_over()
         return surely
 
     async def _wait_for_check(self, news: Callable[[], bool]) -> None:
         wait = await self.unknown.next_check()
-        await self._until(lambda: news() or self.unknown.decision is not None, wait)
+        await self._until(lambda: news() or self.unknown.is_called, wait)
 
     def _has_moved_on(self, done: Callable[[], bool], since: State) -> bool:
         return done() or self._known.payment.state is not since

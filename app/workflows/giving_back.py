@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDReusePolicy
 
 from app.domain.facts import Event
 from app.domain.money import Money
@@ -39,7 +39,10 @@ class GivingBack:
             await self._until(self._is_noted_or_refused, None)
             if not self._is_noted():
                 # Somebody else gives back what we have not heard of yet.
-                reason = "not all of the money could be refunded"
+                reason = (
+                    f"not all of the money could be refunded on {workflow.now():%Y-%m-%d}: "
+                    f"{self._known.order.amount.of(amount)} is tried again"
+                )
                 await self._known.tell(Event.FLAGGED, reason=reason)
                 await self._until(self._is_noted, jittered(pause))
                 pause = min(pause * 2, LONGEST_PAUSE)
@@ -66,12 +69,8 @@ class GivingBack:
             id=names.refund_workflow_id(order.order_id, self._name),
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(names.ORDER_ID, order.order_id),
-                    SearchAttributePair(names.GATEWAY, order.gateway),
-                    SearchAttributePair(names.NEEDS_ATTENTION, False),
-                ]
+            search_attributes=names.search_attributes(
+                order.order_id, order.gateway, names.UNTROUBLED
             ),
             static_summary=f"Refund of {amount}, order {order.order_id}: it was undone",
         )

@@ -96,11 +96,13 @@ class DisputeInput:
 
 @dataclass(frozen=True)
 class ReconcileInput:
-    """What to compare: a period, or the last hours. `step` and `after` say where to go on, `pages`
-    how many of them go into one history."""
+    """What to compare: a period, or the last hours. What differs for `patience_seconds` needs
+    attention. `step` and `after` say where to go on, `pages` how many of them go into one
+    history."""
 
     period: Period | None = None
     hours: int = 3
     step: int = 0
     after: str | None = None
     pages: int = 500
+    patience_seconds: float = 300

@@ -145,7 +145,7 @@ class PaymentWorkflow:
 
     @workflow.update
     async def resolve(self, ask: ResolveInput) -> None:
-        """An operator decides about an unknown outcome. Returns once that was acted upon."""
+        """An operator decides about an unknown outcome. Returns once a check was made with it."""
         await self._gateway.resolve(ask)
 
     @resolve.validator

@@ -8,19 +8,17 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from app.activities.callbacks import CallbackActivities
-    from app.activities.reconciliation import (
-        PageDone,
-        PageInput,
-        Reconciled,
-        ReconciliationActivities,
-    )
+    from app.activities.pages import PageDone
+    from app.activities.reconciliation import PageInput, Reconciled, ReconciliationActivities
     from app.domain.gateway import Period
     from app.temporal import policies
+    from app.workflows.deliver_callbacks import deliver_callbacks
     from app.workflows.messages import ReconcileInput
+    from app.workflows.pages import through
 
-# News that was passed on needs a moment to be taken in. What differs after the last look stays so.
-LOOKS_AFTER = (timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=5))
+# News that was passed on needs a moment to be taken in, and after an outage more than that.
+FIRST_PAUSE = timedelta(seconds=2)
+PAUSE_GROWTH = 3
 # What the gateway reports in these last minutes may still be on its way to us.
 NEWS_TAKES = timedelta(minutes=5)
 
@@ -58,7 +56,7 @@ class ReconcileWorkflow:
         for number in range(ask.step, len(_STEPS)):
             found = await self._step(number, ask.after if number == ask.step else None)
             if found:
-                await self._deliver()
+                await deliver_callbacks()
         await self._let_news_settle()
         await self._pages("flags", ReconciliationActivities.flag_differences)
         reconciled: Reconciled = await workflow.execute_activity_method(
@@ -87,18 +85,13 @@ class ReconcileWorkflow:
             self._pages_left -= 1
             if self._pages_left <= 0:
                 if found:
-                    await self._deliver()
+                    await deliver_callbacks()
                 workflow.continue_as_new(
                     replace(self._ask, period=self._period, step=number, after=after)
                 )
 
     async def _pages(self, name: str, act: _Step) -> int:
-        found, after = 0, None
-        while True:
-            done = await self._one(name, act, after)
-            found, after = found + done.count, done.after
-            if after is None:
-                return found
+        return await through(lambda after: self._one(name, act, after))
 
     async def _one(self, name: str, act: _Step, after: str | None) -> PageDone:
         self._show(name if after is None else f"{name}, from {after} on")
@@ -106,24 +99,17 @@ class ReconcileWorkflow:
             act, self._page(after), summary=self._at, **policies.RECONCILE
         )
 
-    async def _deliver(self) -> None:
-        """What was put into the inbox goes the way of all callbacks."""
-        after: str | None = ""
-        while after is not None:
-            page = await workflow.execute_activity_method(
-                CallbackActivities.deliver_callbacks,
-                after,
-                summary="Deliver what was missed",
-                **policies.FULFIL,
-            )
-            after = page.after
-
     async def _let_news_settle(self) -> None:
-        for pause in LOOKS_AFTER:
-            if not await self._pages("what differed, again", ReconciliationActivities.look_again):
+        """Look again at growing pauses, until nothing differs or it has stayed so for long."""
+        pause, patience = FIRST_PAUSE, timedelta(seconds=self._ask.patience_seconds)
+        ends_at = workflow.now() + patience
+        while await self._pages("what differed, again", ReconciliationActivities.look_again):
+            await deliver_callbacks()
+            left = ends_at - workflow.now()
+            if left <= timedelta():
                 return
-            await asyncio.sleep(pause.total_seconds())
-        await self._pages("what differed, again", ReconciliationActivities.look_again)
+            await asyncio.sleep(min(pause, left).total_seconds())
+            pause *= PAUSE_GROWTH
 
     def _page(self, after: str | None) -> PageInput:
         return PageInput(self._run_id, self._period, after)

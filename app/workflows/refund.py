@@ -25,6 +25,8 @@ FIRST_LOOK = timedelta(seconds=2)
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_UNKNOWN_PAUSE = timedelta(hours=1)
 LONGEST_PAUSE = timedelta(hours=12)
+# Refunds that were under way before this was so go on as they began.
+NEWS_COMES_FIRST = "news and a look-up come before a decision about a refund"
 
 
 @workflow.defn
@@ -69,7 +71,7 @@ class RefundWorkflow:
 
     @workflow.update
     async def resolve(self, ask: ResolveInput) -> None:
-        """An operator decides about the unknown outcome. Returns once that was acted upon."""
+        """An operator decides about the unknown outcome. Returns once a check was made with it."""
         fact = self._unknown.resolved(ask, attempt=0)
         await record(self._ask.order_id, [fact])
         await tell_payment(self._ask.order_id, [fact])
@@ -116,28 +118,52 @@ class RefundWorkflow:
     async def _make(self) -> None:
         """Ask the gateway until it has answered: always by the same name, and under the same key
         while the gateway surely remembers it. Then only look, unless an operator decides."""
-        pause = FIRST_PAUSE
+        await self._ask_for_it()
+        if not self._answered:
+            await self._find_out()
+            await self._unknown.is_over()
+
+    async def _find_out(self) -> None:
+        hears, pause = workflow.patched(NEWS_COMES_FIRST), FIRST_PAUSE
         while not self._answered:
-            decision = self._unknown.decision
-            undone = decision is not None and decision.outcome is Resolution.NOT_CHARGED
-            if undone:
-                self._number += 1
-            if undone or not self._unknown.is_old:
-                await self._ask_for_it()
+            wait = await self._unknown.next_check(pause)
+            with suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self._unknown.is_called or (hears and bool(self._events)),
+                    timeout=wait,
+                    timeout_summary="the next check",
+                )
+            pause = min(pause * 2, LONGEST_UNKNOWN_PAUSE)
+            if hears and self._events:
+                await self._take_in(self._events.popleft())
             else:
-                await self._look_up()
-            self._unknown.has_acted(decision)
-            if not self._answered:
-                self._unknown.begin(Operation.REFUND)
-                wait = await self._unknown.next_check(pause)
-                with suppress(TimeoutError):
-                    await workflow.wait_condition(
-                        lambda: self._unknown.decision is not None,
-                        timeout=wait,
-                        timeout_summary="the next check",
-                    )
-                pause = min(pause * 2, LONGEST_UNKNOWN_PAUSE)
-        await self._unknown.is_over()
+                await self._check()
+
+    async def _check(self) -> None:
+        decision = self._unknown.decision
+        undone = decision is not None and decision.outcome is Resolution.NOT_CHARGED
+        if undone and not workflow.patched(NEWS_COMES_FIRST):
+            self._number += 1
+            await self._ask_for_it()
+            self._unknown.decision = decision = None
+        elif undone:
+            if await self._is_surely_undone():
+                # What comes now is another unknown outcome, with an age and a worry of its own.
+                await self._unknown.is_over()
+                self._number += 1
+                await self._ask_for_it()
+        elif self._unknown.is_old:
+            await self._look_up()
+        else:
+            await self._ask_for_it()
+        self._unknown.has_checked(decision)
+
+    async def _is_surely_undone(self) -> bool:
+        """Whether the gateway, asked now, knows nothing of it, and no request is on its way."""
+        looked_at = workflow.now()
+        told = await self._look_up()
+        has_arrived = self._unknown.has_arrived(by=looked_at)
+        return told and has_arrived and not self._answered
 
     async def _ask_for_it(self) -> None:
         try:
@@ -148,6 +174,7 @@ class RefundWorkflow:
                 **policies.REFUND,
             )
         except ActivityError:  # unavailable or unknown: the gateway is asked again
+            self._unknown.begin(Operation.REFUND)
             return
         self._answered = True
         await self._learn(learnt.facts)
@@ -168,16 +195,16 @@ class RefundWorkflow:
                 pause = min(pause * 2, LONGEST_PAUSE)
                 await self._look_up()
         if self._events:
-            facts = learn_event(
-                self._events.popleft(),
-                at=workflow.now(),
-                attempt=0,
-                currency=self._ask.amount.currency,
-            )
-            await record(self._ask.order_id, facts)
-            await self._learn(facts)
+            await self._take_in(self._events.popleft())
 
-    async def _look_up(self) -> None:
+    async def _take_in(self, event: GatewayEvent) -> None:
+        facts = learn_event(event, at=workflow.now(), attempt=0, currency=self._ask.amount.currency)
+        await record(self._ask.order_id, facts)
+        await self._learn(facts)
+        self._answered = self._answered or any(fact.refund == self._ask.name for fact in facts)
+
+    async def _look_up(self) -> bool:
+        """Ask the gateway what became of it. Whether it answered."""
         try:
             learnt = await workflow.execute_activity_method(
                 RefundActivities.look_up_refund,
@@ -188,9 +215,10 @@ class RefundWorkflow:
         except ActivityError:
             if not self._unknown:  # it refuses to tell: somebody should look, and it may report yet
                 workflow.upsert_search_attributes([names.NEEDS_ATTENTION.value_set(True)])
-        else:
-            self._answered = self._answered or bool(learnt.facts)
-            await self._learn(learnt.facts)
+            return False
+        self._answered = self._answered or bool(learnt.facts)
+        await self._learn(learnt.facts)
+        return True
 
     async def _flag(self, reason: str) -> None:
         fact = Fact(Event.FLAGGED, workflow.now(), Source.WORKFLOW, reason=reason)

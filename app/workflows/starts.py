@@ -6,7 +6,6 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.common import (
     SearchAttributePair,
-    TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
@@ -53,13 +52,11 @@ class PaymentStarts:
             "task_queue": self.task_queue,
             "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
             "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            "search_attributes": TypedSearchAttributes(
-                [
-                    SearchAttributePair(names.ORDER_ID, order.order_id),
-                    SearchAttributePair(names.GATEWAY, self.gateway),
-                    SearchAttributePair(names.PAYMENT_STATUS, "initiated"),
-                    SearchAttributePair(names.NEEDS_ATTENTION, False),
-                ]
+            "search_attributes": names.search_attributes(
+                order.order_id,
+                self.gateway,
+                SearchAttributePair(names.PAYMENT_STATUS, "initiated"),
+                names.UNTROUBLED,
             ),
             "static_summary": f"Order {order.order_id}: {order.amount}",
         }

@@ -31,8 +31,9 @@ def jittered(pause: timedelta) -> timedelta:
 class Unknown:
     """One operation at a time. The records show it, and when the gateway is asked next.
 
-    Past the age limit `flag` gets told, once; from then on only the gateway's news or an operator's
-    decision ends it. `show` is called when there is something new to show.
+    Past the age limit `flag` gets told, and again that long after a decision that could not be
+    acted upon; only the gateway's news or an operator's decision ends it then. `show` is called
+    when there is something new to show.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class Unknown:
         self._sent_at = workflow.now()
         self._checks = 0
         self._noted = False
-        self._flagged = False
+        self._worry: str | None = None
+        self._worry_at = self._sent_at
         self.decision: ResolveInput | None = None
+        self.is_called = False
 
     def __bool__(self) -> bool:
         return self._outcome is not None
@@ -79,6 +82,7 @@ class Unknown:
         self._checks = checks
         if self._outcome is None:
             self._outcome = UnknownOutcome(operation, self._sent_at, None, self._refund)
+            self._worry_at = self._sent_at + self._age_limit
 
     async def next_check(self, pause: timedelta | None = None) -> timedelta:
         """How long to wait for the next check: `pause` or, without one, the usual one; as noted in
@@ -86,12 +90,17 @@ class Unknown:
         outcome = self._outcome
         if outcome is None:
             return timedelta()
-        if self.is_old and not self._flagged:
-            self._flagged = True
-            await self._flag(_worry(outcome))
+        if self._worry is None and workflow.now() >= self._worry_at:
+            self._worry = _worry(outcome)
+            await self._flag(self._worry)
         wait = jittered(pause) if pause is not None else self._usual_pause()
         left = outcome.since + self._age_limit - workflow.now()
-        wait = min(wait, left) if left > timedelta() else SLOW_PAUSE
+        if self._is_decided_undone:  # it only waits for the gateway's word
+            wait = self._usual_pause()
+        elif left > timedelta():
+            wait = min(wait, left)
+        else:
+            wait = SLOW_PAUSE
         self._checks += 1
         self._outcome = replace(outcome, next_check_at=workflow.now() + wait)
         await self._note(self._outcome)
@@ -100,26 +109,31 @@ class Unknown:
 
     def is_absent(self, looked_at: datetime, *, told: bool) -> bool:
         """Whether it is certain that nothing was done, after a look-up that found nothing. It was
-        begun at `looked_at`; `told` says that the gateway answered it."""
-        if self._outcome is None:
+        begun at `looked_at`; `told` says that the gateway answered it: nobody is believed before
+        it was asked."""
+        if self._outcome is None or not told:
             return False
-        if self.decision is not None and self.decision.outcome is Resolution.NOT_CHARGED:
-            return True
-        proven = told and looked_at - self._sent_at >= ABSENCE_PROVEN_AFTER
-        return proven and not self.is_old
+        return self._is_decided_undone or (self.has_arrived(looked_at) and not self.is_old)
 
-    def has_acted(self, upon: ResolveInput | None) -> None:
-        """A check was made with that decision of an operator's."""
-        if self.decision is upon:
-            self.decision = None
+    def has_arrived(self, by: datetime) -> bool:
+        """Whether what was sent last is not on its way any more."""
+        return by - self._sent_at >= ABSENCE_PROVEN_AFTER
+
+    def has_checked(self, decision: ResolveInput | None) -> None:
+        """A check was made with that decision of an operator's. That nothing was done stands until
+        the gateway has answered."""
+        if self.decision is decision:
+            self.is_called = False
+            if not self._is_decided_undone:
+                self.decision = None
 
     async def is_over(self) -> None:
         """The outcome is known."""
-        self.decision = None
+        self.decision, self.is_called = None, False
         if self._outcome is None:
             return
         known = replace(self._outcome, next_check_at=None)
-        self._outcome, self._flagged = None, False
+        self._outcome, self._worry = None, None
         if self._noted:
             await self._note(known)
             self._noted = False
@@ -127,9 +141,11 @@ class Unknown:
 
     def resolved(self, ask: ResolveInput, attempt: int) -> Fact:
         """An operator's decision, to be recorded. It settles what they were called for."""
-        outcome = self._outcome
-        settles = ask.outcome is Resolution.NOT_CHARGED and outcome is not None and self._flagged
-        operation = outcome.operation if outcome is not None else ""
+        operation = self._outcome.operation if self._outcome is not None else ""
+        settled: tuple[str, ...] = ()
+        if ask.outcome is Resolution.NOT_CHARGED and self._worry is not None:
+            settled, self._worry = (self._worry,), None
+            self._worry_at = workflow.now() + self._age_limit
         return Fact(
             Event.RESOLVED,
             workflow.now(),
@@ -138,13 +154,17 @@ class Unknown:
             reference=ask.transaction_id,
             reason=f"{operation} {ask.outcome}: {ask.reason}",
             actor=ask.actor,
-            acknowledged=(_worry(outcome),) if settles and outcome is not None else (),
+            acknowledged=settled,
         )
 
     async def decide(self, ask: ResolveInput) -> None:
         """Have the next check made now, with the operator's decision. Returns once it was made."""
-        self.decision = ask
-        await workflow.wait_condition(lambda: self.decision is not ask)
+        self.decision, self.is_called = ask, True
+        await workflow.wait_condition(lambda: self.decision is not ask or not self.is_called)
+
+    @property
+    def _is_decided_undone(self) -> bool:
+        return self.decision is not None and self.decision.outcome is Resolution.NOT_CHARGED
 
     def _usual_pause(self) -> timedelta:
         left = self._sent_at + ABSENCE_PROVEN_AFTER - workflow.now()
@@ -167,5 +187,5 @@ class Unknown:
 
 def _worry(outcome: UnknownOutcome) -> str:
     what = f"refund {outcome.refund}" if outcome.refund else f"the {outcome.operation}"
-    since = f"{outcome.since:%Y-%m-%d %H:%M:%S} UTC"
-    return f"the outcome of {what} is unknown since {since}: resolve it"
+    since, now = (f"{at:%Y-%m-%d %H:%M:%S} UTC" for at in (outcome.since, workflow.now()))
+    return f"the outcome of {what} is unknown since {since}, still at {now}: resolve it"

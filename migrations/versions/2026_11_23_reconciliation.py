@@ -43,6 +43,11 @@ def upgrade() -> None:
     )
     op.create_index("ix_reconciliation_findings_order_id", "reconciliation_findings", ["order_id"])
     op.create_index(
+        "ix_reconciliation_findings_verdict",
+        "reconciliation_findings",
+        ["reconciliation_id", "verdict", "id"],
+    )
+    op.create_index(
         "ix_payment_events_recorded_at",
         "payment_events",
         ["recorded_at"],

@@ -169,7 +169,7 @@ async def test_a_refund_that_comes_back_is_ours_again_and_says_why(running: Runn
     [failed] = order["refunds"]
     assert failed["status"] == "failed"
     assert "expired_or_canceled_card" in failed["failure"]
-    assert any("refund of 49.99 USD failed" in reason for reason in order["needs_attention"])
+    assert any("of 49.99 USD failed" in reason for reason in order["needs_attention"])
     assert (await refund(running, order_id)).json() == failed
     assert (await refund(running, order_id, "another")).status_code == 201
 

@@ -157,6 +157,27 @@ async def test_a_client_that_hangs_holds_its_locks_no_longer_than_a_transaction_
     assert limits == ["5s", "8s"]
 
 
+async def test_what_reads_much_may_take_longer_than_what_somebody_waits_for(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def a_minute_passes() -> None:
+        real = loop.time
+        monkeypatch.setattr(loop, "time", lambda: real() + 60)
+        await asyncio.sleep(0.01)
+        monkeypatch.undo()
+
+    async with transaction(engine, seconds=300) as session:
+        shown = await (await session.connection()).execute(text("SHOW statement_timeout"))
+        assert shown.scalar_one() == "5min"
+        await a_minute_passes()
+    with unavailable(TimeoutError):
+        async with transaction(engine) as session:
+            await session.connection()
+            await a_minute_passes()
+
+
 async def test_a_server_that_does_not_answer_is_not_waited_for(
     engine: AsyncEngine, paid: PostgresRecords
 ) -> None:

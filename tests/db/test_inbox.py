@@ -11,9 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.event import listen, remove
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.util import await_only
 
 from app.db.records import PostgresRecords
-from app.domain.facts import PaymentMethod
+from app.domain.facts import Event, Fact, PaymentMethod, Source
 from app.domain.gateway import (
     GatewayDispute,
     GatewayEvent,
@@ -98,6 +99,26 @@ async def test_a_repeated_callback_costs_one_statement(
         assert await inbox.take_callback(event) == KNOWN
         remove(engine.sync_engine, "before_cursor_execute", note)
         assert len(statements) == 1
+
+
+async def test_a_callback_waits_for_no_writer_of_its_order(
+    inbox: PostgresRecords, engine: AsyncEngine
+) -> None:
+    locked, go_on = asyncio.Event(), asyncio.Event()
+
+    def hold(_: object, __: object, statement: str, *___: object) -> None:
+        if " FOR " in statement:
+            locked.set()
+            await_only(go_on.wait())
+
+    listen(engine.sync_engine, "after_cursor_execute", hold)
+    expired = Fact(Event.EXPIRED, NOON, Source.WORKFLOW)
+    writing = asyncio.create_task(inbox.append("order-1", [expired]))
+    await locked.wait()
+    assert await inbox.take_callback(EVENTS[0]) == NEW
+    go_on.set()
+    await writing
+    remove(engine.sync_engine, "after_cursor_execute", hold)
 
 
 async def test_callbacks_come_out_in_the_order_the_gateway_made_them(

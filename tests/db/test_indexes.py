@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.db.reconciliation import PostgresReconciliations
 from app.db.records import PostgresRecords
 from app.domain.records import Filter, Place
 from tests.db.conftest import NOON
@@ -62,3 +63,21 @@ async def test_what_waits_is_found_order_by_order_without_reading_what_was_deliv
         plan = await _plan(connection, asked[-1])
         assert "ix_callbacks_waiting" in plan
         assert "Sort" not in plan
+
+
+async def test_what_differs_is_found_without_reading_what_matches(
+    engine: AsyncEngine, connection: AsyncConnection, asked: list[tuple[str, Any]]
+) -> None:
+    reconciliations = PostgresReconciliations(engine)
+    for ask in (reconciliations.differences, reconciliations.unsettled):
+        await ask("run-1", 0, 10)
+        plan = await _plan(connection, asked[-1])
+        assert "ix_reconciliation_findings_verdict" in plan
+
+
+async def test_what_was_learnt_in_a_period_is_found_without_reading_every_fact(
+    engine: AsyncEngine, connection: AsyncConnection, asked: list[tuple[str, Any]]
+) -> None:
+    await PostgresReconciliations(engine).unseen("run-1", "", 10)
+    plan = await _plan(connection, asked[-1])
+    assert "ix_payment_events_recorded_at" in plan

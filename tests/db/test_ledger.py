@@ -12,7 +12,6 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.db import journal, ledger_check
-from app.db.engine import transaction
 from app.db.ledger_check import Difference
 from app.db.migrate import alembic_config
 from app.db.records import PostgresRecords
@@ -30,8 +29,7 @@ PAYOUT = GatewayMovement("txn_9", MovementKind.PAYOUT, -4000, 0, "usd", NOON)
 
 
 async def _balances(engine: AsyncEngine) -> dict[str, int]:
-    async with transaction(engine) as session:
-        there = await journal.balances(session)
+    there = await journal.balances(engine)
     assert {currency for _, currency in there} <= {"usd"}
     return {str(account): amount for (account, _), amount in there.items() if amount}
 
@@ -119,19 +117,35 @@ async def test_a_payout_is_journaled_once_and_of_no_order(
     paid: PostgresRecords, engine: AsyncEngine
 ) -> None:
     back = replace(PAYOUT, movement_id="txn_10", amount=4000)
-    await paid.keep_payouts([])
-    await paid.keep_payouts([PAYOUT])
-    await paid.keep_payouts([PAYOUT])
+    await paid.keep_account_movements([])
+    await paid.keep_account_movements([PAYOUT])
+    await paid.keep_account_movements([PAYOUT])
     assert await _balances(engine) == {"gateway_balance": 999, "sales": -4999, "bank": 4000}
-    await paid.keep_payouts([PAYOUT, back])
+    await paid.keep_account_movements([PAYOUT, back])
     assert await _balances(engine) == {"gateway_balance": 4999, "sales": -4999}
     assert await _differences(engine) == []
+
+
+async def test_what_else_moves_the_gateways_balance_is_journaled_too(
+    paid: PostgresRecords, engine: AsyncEngine
+) -> None:
+    monthly = replace(PAYOUT, movement_id="txn_11", kind=MovementKind.FEE, amount=-200)
+    odd = replace(PAYOUT, movement_id="txn_12", kind=MovementKind.OTHER, amount=-30)
+    charge = replace(PAYOUT, movement_id="txn_13", kind=MovementKind.CHARGE, amount=4999, fee=175)
+    for _ in range(2):
+        await paid.keep_account_movements([monthly, odd, charge])
+    assert await _balances(engine) == {
+        "gateway_balance": 4769,
+        "sales": -4999,
+        "fees": 200,
+        "adjustments": 30,
+    }
 
 
 async def test_a_payout_told_by_many_at_once_is_one(
     paid: PostgresRecords, engine: AsyncEngine
 ) -> None:
-    await asyncio.gather(*(paid.keep_payouts([PAYOUT]) for _ in range(10)))
+    await asyncio.gather(*(paid.keep_account_movements([PAYOUT]) for _ in range(10)))
     assert (await _balances(engine))["bank"] == 4000
 
 
@@ -215,15 +229,13 @@ async def test_payments_from_before_the_ledger_are_its_opening_balances(
         order = Order(f"order-{number}", Money(AMOUNT, "usd"), Capture.MANUAL)
         await records.open_order(order)
         await records.append(order.order_id, history)
-    async with transaction(engine) as session:
-        before = await journal.balances(session)
+    before = await journal.balances(engine)
     assert await _differences(engine) == []
 
     config = alembic_config(database_url)
     await asyncio.to_thread(command.downgrade, config, "2026_11_23_gateway_in_full")
     await asyncio.to_thread(command.upgrade, config, "head")
-    async with transaction(engine) as session:
-        after = await journal.balances(session)
+    after = await journal.balances(engine)
     assert {place: amount for place, amount in after.items() if amount} == {
         place: amount for place, amount in before.items() if amount
     }

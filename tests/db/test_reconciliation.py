@@ -25,6 +25,7 @@ from app.domain.reconciliation import (
 )
 
 RUN = "run-1"
+PERIOD = Period(datetime.now(UTC) - timedelta(hours=12), datetime.now(UTC) + timedelta(hours=12))
 
 
 def taken(minor: int, currency: str = "usd") -> Figures:
@@ -39,10 +40,8 @@ def finding(reference: str, verdict: Verdict, ours: Figures = (), theirs: Figure
 async def kept(engine: AsyncEngine) -> PostgresReconciliations:
     """A reconciliation of today that has begun."""
     reconciliations = PostgresReconciliations(engine)
-    now = datetime.now(UTC)
-    period = Period(now - timedelta(hours=12), now + timedelta(hours=12))
-    await reconciliations.begin(RUN, period)
-    await reconciliations.begin(RUN, period)
+    await reconciliations.begin(RUN, PERIOD)
+    await reconciliations.begin(RUN, PERIOD)
     return reconciliations
 
 
@@ -90,6 +89,35 @@ async def test_the_same_thing_found_again_counts_once_and_what_matches_by_then_i
     assert report.sums == [Line(Figure.CAPTURED, "usd", 98, 98)]
     assert (report.counted(Verdict.MENDED), report.counted(Verdict.MATCHES)) == (1, 1)
     assert report.differences == []
+
+
+async def test_only_what_differed_was_mended(kept: PostgresReconciliations) -> None:
+    for before in (Verdict.OPEN, Verdict.FOREIGN, Verdict.UNREADABLE, Verdict.MISSING_THERE):
+        await kept.keep(RUN, [finding(f"pi_{before}", before)])
+        await kept.keep(RUN, [finding(f"pi_{before}", Verdict.MATCHES)])
+    await kept.finish(RUN)
+    report = await kept.find(RUN)
+    assert report is not None
+    assert (report.counted(Verdict.MENDED), report.counted(Verdict.MATCHES)) == (1, 3)
+
+
+async def test_what_a_run_that_died_has_found_is_forgotten(
+    kept: PostgresReconciliations, engine: AsyncEngine
+) -> None:
+    for run in ("died", "done", "under way"):
+        await kept.begin(run, PERIOD)
+        await kept.keep(run, [finding("pi_1", Verdict.DIFFERS)])
+    await kept.finish("done")
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                "UPDATE reconciliations SET started_at = now() - interval '49 hours'"
+                " WHERE reconciliation_id IN ('died', 'done')"
+            )
+        )
+    await kept.begin("next", PERIOD)
+    left = {run: len(await kept.differences(run, 0, 10)) for run in ("died", "done", "under way")}
+    assert left == {"died": 0, "done": 1, "under way": 1}
 
 
 async def test_what_may_yet_change_is_read_page_by_page(kept: PostgresReconciliations) -> None:

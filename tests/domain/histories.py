@@ -44,7 +44,8 @@ _ACTIONS = st.builds(NextAction, st.just("redirect"), st.sampled_from(["/a", "/b
 _WORDS = st.sampled_from(["stock", "mail", "the shopper asked"])
 # What there may be to look at, and the operators who look.
 _WORRIES = st.lists(
-    st.sampled_from(["stock", "more than one gateway payment for this order"]), max_size=2
+    st.sampled_from(["stock", "more than one gateway payment for this order: pi_1, pi_2"]),
+    max_size=2,
 ).map(tuple)
 _DECIDED = (Event.RESOLVED, Event.ACKNOWLEDGED)
 

@@ -13,8 +13,8 @@ from app.domain.gateway import GatewayMovement, MovementKind
 from app.domain.ledger import (
     Account,
     Balances,
+    account_postings,
     difference,
-    payout_postings,
     positions,
     postings,
 )
@@ -145,25 +145,44 @@ def test_what_went_back_too_much_is_missing_from_the_gateways_balance() -> None:
     }
 
 
-def _payout(amount: int, fee: int = 0) -> GatewayMovement:
-    return GatewayMovement("txn_9", MovementKind.PAYOUT, amount, fee, "usd", NOON)
+def _moved(kind: MovementKind, amount: int, fee: int = 0) -> GatewayMovement:
+    return GatewayMovement("txn_9", kind, amount, fee, "usd", NOON)
 
 
 def test_a_payout_goes_to_the_bank_and_comes_back_where_the_bank_did_not_take_it() -> None:
-    sent = payout_postings(_payout(-900, fee=15))
+    sent = account_postings(_moved(MovementKind.PAYOUT, -900, fee=15))
     assert sent == {
         (Account.BANK, "usd"): 900,
         (Account.FEES, "usd"): 15,
         (Account.GATEWAY_BALANCE, "usd"): -915,
     }
-    assert difference(sent, payout_postings(_payout(900))) == {
+    back = account_postings(_moved(MovementKind.PAYOUT, 900))
+    assert difference(sent, back) == {
         (Account.BANK, "usd"): 1800,
         (Account.FEES, "usd"): 15,
         (Account.GATEWAY_BALANCE, "usd"): -1815,
     }
 
 
-@pytest.mark.parametrize("kind", [kind for kind in MovementKind if kind != "payout"])
-def test_what_belongs_to_an_order_is_no_payout(kind: MovementKind) -> None:
-    with pytest.raises(ValueError, match="txn_9 is no payout"):
-        payout_postings(replace(_payout(-900), kind=kind))
+@pytest.mark.parametrize(
+    ("kind", "account"),
+    [(MovementKind.FEE, Account.FEES), (MovementKind.OTHER, Account.ADJUSTMENTS)],
+)
+def test_what_else_moves_the_gateways_balance_has_an_account(
+    kind: MovementKind, account: Account
+) -> None:
+    assert account_postings(_moved(kind, -200)) == {
+        (account, "usd"): 200,
+        (Account.GATEWAY_BALANCE, "usd"): -200,
+    }
+
+
+@pytest.mark.parametrize("kind", [MovementKind.CHARGE, MovementKind.REFUND, MovementKind.DISPUTE])
+def test_of_an_orders_movement_only_a_fee_that_came_back_is_not_in_its_facts(
+    kind: MovementKind,
+) -> None:
+    assert account_postings(_moved(kind, 900, fee=30)) == {}
+    assert account_postings(_moved(kind, -900, fee=-30)) == {
+        (Account.FEES, "usd"): -30,
+        (Account.GATEWAY_BALANCE, "usd"): 30,
+    }

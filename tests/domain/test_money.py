@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.money import InvalidAmountError, Money, exponent
+from app.domain.money import InvalidAmountError, Money, exponent, shown
 
 CURRENCIES = st.sampled_from(["usd", "jpy", "bhd", "isk", "mga", "clp", "tnd"])
 
@@ -109,3 +109,4 @@ def test_money_is_shown_for_people() -> None:
     assert str(Money(5, "usd")) == "0.05 USD"
     assert str(Money(1999, "jpy")) == "1999 JPY"
     assert str(Money(10**9, "bhd")) == "1000000.000 BHD"
+    assert shown(-30, "usd") == "-0.30 USD"

@@ -52,7 +52,7 @@ def test_money_from_an_old_attempt_is_money_all_the_same() -> None:
         fact(Event.AUTHORIZED, 1, AMOUNT, "pi_1"),
     )
     assert (told.state, told.transaction_id) == (State.AUTHORIZED, "pi_1")
-    assert told.attention == {"more than one gateway payment for this order"}
+    assert told.attention == {"more than one gateway payment for this order: pi_1, pi_2"}
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_two_gateway_payments_for_one_order_are_flagged() -> None:
     told = _told(
         fact(Event.AUTHORIZED, 1, AMOUNT, "pi_1"), fact(Event.AUTHORIZED, 2, AMOUNT, "pi_2")
     )
-    assert told.attention == {"more than one gateway payment for this order"}
+    assert told.attention == {"more than one gateway payment for this order: pi_1, pi_2"}
     assert told.transaction_ids == {"pi_1", "pi_2"}
 
 
 @pytest.mark.parametrize("event", [Event.AUTHORIZED, Event.CAPTURED, Event.REFUNDED])
 def test_more_money_than_the_order_is_worth_is_flagged(event: Event) -> None:
     told = _told(fact(event, 0, AMOUNT + 1, "id_1"))
-    assert told.attention == {"the gateway holds or took more than the order's amount"}
+    assert told.attention == {"the gateway holds or took 10.01 USD, more than the order's amount"}
 
 
 def test_a_hold_that_ends_soon_wants_attention_until_it_is_taken() -> None:

@@ -38,7 +38,6 @@ from app.domain.reconciliation import (
     payment_there,
     refund_here,
     refund_there,
-    shown,
     verdict,
 )
 from app.domain.reversals import DisputeState, RefundState
@@ -214,6 +213,5 @@ def test_a_finding_says_what_differs_and_nothing_else() -> None:
 
 
 def test_a_fee_that_came_back_is_below_zero() -> None:
-    assert shown(-30, "usd") == "-0.30 USD"
     seen = GatewayMovement("txn_1", MovementKind.DISPUTE, 0, -1500, "usd", NOON, "pi_1")
     assert fee_there(seen) == (Amount(Figure.FEES, "usd", -1500),)

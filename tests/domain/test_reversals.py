@@ -73,7 +73,7 @@ def test_a_refund_that_fails_after_it_succeeded_puts_the_money_back(failed_first
     ]
     told = _paid(*(reversed(news) if failed_first else news))
     assert _totals(told) == (State.CAPTURED, 0, 0, 0, AMOUNT)
-    assert told.attention == {"a refund of 10.00 USD failed: lost_or_stolen_card"}
+    assert told.attention == {f"refund {OURS} of 10.00 USD failed: lost_or_stolen_card"}
     [refund] = told.refunds.values()
     assert (refund.reason, refund.failure) == ("damaged", "lost_or_stolen_card")
     again = apply(told, _refund(Event.REFUNDED, AMOUNT, "ref_2"))
@@ -87,7 +87,7 @@ def test_of_two_refunds_one_may_fail() -> None:
         _refund(Event.REFUND_FAILED, 400, "ref_2"),
     )
     assert _totals(told) == (State.PARTIALLY_REFUNDED, 600, 0, 0, 400)
-    assert told.attention == {"a refund of 4.00 USD failed: no reason given"}
+    assert told.attention == {"refund ref_2 of 4.00 USD failed: no reason given"}
 
 
 @pytest.mark.parametrize("name", [None, "re_9"])
@@ -127,7 +127,7 @@ def test_a_late_capture_shows_that_a_refund_was_only_a_part() -> None:
 
 def test_more_given_back_than_was_taken_is_flagged() -> None:
     told = _paid(_refund(Event.REFUNDED, 700), captured=600)
-    assert told.attention == {"1.00 USD more went back than was taken"}
+    assert told.attention == {f"1.00 USD more went back than was taken: {OURS}"}
     assert (told.captured, told.refunded, told.refundable) == (600, 600, 0)
 
 
@@ -172,7 +172,7 @@ def test_a_refund_of_a_disputed_payment_counts_and_the_dispute_still_speaks() ->
     assert told.attention == {"dispute dp_1 is open"}
     twice = _paid(_dispute(Event.DISPUTED), _refund(Event.REFUNDED, 400))
     assert _totals(twice) == (State.DISPUTED, 400, 0, 600, 0)
-    assert "4.00 USD more went back than was taken" in twice.attention
+    assert f"4.00 USD more went back than was taken: dp_1, {OURS}" in twice.attention
 
 
 def test_a_dispute_over_more_than_was_taken_makes_no_money() -> None:
@@ -191,6 +191,36 @@ def test_money_of_a_canceled_order_that_is_still_here_is_a_worry() -> None:
     told = _paid(fact(Event.CANCELED))
     assert told.attention == {"canceled, and 10.00 USD of its money is still here"}
     assert apply(told, _refund(Event.REFUND_PENDING, AMOUNT)).attention == frozenset()
+
+
+@pytest.mark.parametrize("known_first", [True, False])
+def test_what_was_looked_at_does_not_hide_the_next_trouble_of_its_kind(known_first: bool) -> None:
+    def then(told: Payment, *later: Fact) -> frozenset[str]:
+        """What needs attention once `later` follows what somebody has looked at."""
+        looked_at = replace(fact(Event.ACKNOWLEDGED), acknowledged=tuple(told.attention))
+        news = (looked_at, *later) if known_first else (*later, looked_at)
+        assert told.attention
+        return fold(told, news).attention
+
+    failed = _paid(_refund(Event.REFUND_FAILED, 400, "re_1"))
+    assert then(failed, _refund(Event.REFUND_FAILED, 400, "re_2")) == {
+        "refund re_2 of 4.00 USD failed: no reason given"
+    }
+    canceled = _paid(fact(Event.CANCELED))
+    assert then(canceled, _dispute(Event.DISPUTED), _dispute(Event.DISPUTE_WON)) == {
+        "canceled, and 10.00 USD of its money is still here, even after dp_1"
+    }
+    too_much = _paid(_dispute(Event.DISPUTED), _refund(Event.REFUNDED, 400, "re_1"))
+    instead = (_dispute(Event.DISPUTE_WON), _refund(Event.REFUNDED, AMOUNT, "re_2"))
+    assert then(too_much, *instead) == {"4.00 USD more went back than was taken: re_1, re_2"}
+    two = _paid(fact(Event.AUTHORIZED, 2, AMOUNT, "pi_2"))
+    assert then(two, fact(Event.AUTHORIZED, 3, AMOUNT, "pi_3")) == {
+        "more than one gateway payment for this order: pi_1, pi_2, pi_3"
+    }
+    more = _paid(fact(Event.AUTHORIZED, 1, AMOUNT + 1, "pi_1"))
+    assert then(more, fact(Event.AUTHORIZED, 1, AMOUNT + 2, "pi_1")) == {
+        "the gateway holds or took 10.02 USD, more than the order's amount"
+    }
 
 
 def test_a_banks_inquiry_takes_no_money_and_can_become_a_dispute_that_does() -> None:

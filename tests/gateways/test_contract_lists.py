@@ -13,6 +13,7 @@ from app.domain.gateway import (
     Page,
     Period,
     UnavailableError,
+    UnreadableError,
 )
 from app.domain.reversals import refund_name
 from app.gateways.stripe import StripeGateway
@@ -170,3 +171,5 @@ async def test_what_makes_no_sense_is_named_and_hides_nothing_else(
     page = await own_gateway.list_payments(today(), None)
     assert [seen.transaction_id for seen in page.items] == [good.id]
     assert page.unreadable == [odd.id]
+    with pytest.raises(UnreadableError):
+        await own_gateway.look_up("odd", odd.id, today().since)

@@ -253,7 +253,7 @@ async def test_a_refund_that_comes_back_is_ours_again_and_somebody_is_told(
     [failed] = await refunds(running, order_id)
     assert (failed["status"], failed["failure"]) == ("failed", "expired_or_canceled_card")
     [worry] = order["needs_attention"]
-    assert worry == "a refund of 49.99 USD failed: expired_or_canceled_card"
+    assert worry == (f"refund {failed['refund_id']} of 49.99 USD failed: expired_or_canceled_card")
     assert (await running.money(order_id))["refunded"] == 0
 
 

@@ -2,6 +2,7 @@
 saved to be replayed (see save_histories.py)."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 from temporalio.client import WorkflowHandle
@@ -11,15 +12,21 @@ from app.domain.fulfilment import Phase, StepPlan
 from app.domain.methods import Method
 from app.domain.money import Money
 from app.domain.order import Capture
+from app.domain.reversals import refund_name
+from app.domain.unknown import Resolution
 from app.fulfilment.reserve_stock import set_stock
 from app.temporal import names
 from app.workflows.dispute import DisputeWorkflow
-from app.workflows.messages import CancelInput, CaptureInput
+from app.workflows.messages import CancelInput, CaptureInput, ResolveInput
 from app.workflows.payment import PaymentWorkflow
 from app.workflows.refund import RefundWorkflow
 from tests.sandbox.program import payment
 from tests.workflows.shop import EXPIRY, Placed, Shop
-from tests.workflows.stand_ins import Refusing
+from tests.workflows.stand_ins import Forgetful, Refusing, Silent
+
+AGE_LIMIT = timedelta(minutes=5)
+NOT_CHARGED = ResolveInput(Resolution.NOT_CHARGED, "ana", "nothing in the dashboard")
+LOOK_AGAIN = ResolveInput(Resolution.LOOK_AGAIN, "ana", "it is back")
 
 
 async def a_happy_path(shop: Shop) -> Placed:
@@ -124,6 +131,54 @@ async def a_refund(shop: Shop) -> WorkflowHandle[RefundWorkflow, str]:
     return refund
 
 
+async def an_attempt_that_never_arrived(shop: Shop) -> Placed:
+    """Its absence is proven; another one pays."""
+    async with shop.another(Forgetful(shop.sandbox)) as forgetful:
+        placed = await forgetful.order()
+        await placed.ask("pm_card_visa")
+        await forgetful.pass_time(placed, timedelta(seconds=5))
+        await placed.told(Event.OUTCOME_UNKNOWN)
+        await forgetful.pass_time(placed, timedelta(seconds=90))
+        await placed.pay(attempt=2)
+        await placed.call_back()
+        await placed.result()
+    return placed
+
+
+async def a_capture_that_an_operator_decides(shop: Shop, gateway: Silent | None = None) -> Placed:
+    """The gateway tells nothing for two hours; then an operator saw that nothing was taken."""
+    gateway = gateway or Silent(shop.sandbox)
+    async with shop.another(gateway, age_limit=AGE_LIMIT) as silent:
+        placed = await silent.order()
+        await placed.pay()
+        gateway.silent = {"capture", "look up"}
+        await placed.call_back()
+        await silent.pass_time(placed, timedelta(hours=2))
+        await placed.told(Event.FLAGGED)
+        gateway.silent.clear()
+        await placed.workflow.execute_update(PaymentWorkflow.resolve, NOT_CHARGED)
+        await placed.result()
+    return placed
+
+
+async def a_refund_that_an_operator_decides(
+    shop: Shop, gateway: Silent | None = None
+) -> WorkflowHandle[RefundWorkflow, str]:
+    """The gateway fails under its key for good; then an operator saw that it was not made."""
+    gateway = gateway or Silent(shop.sandbox)
+    async with shop.another(gateway, age_limit=AGE_LIMIT) as silent:
+        placed = await silent.order()
+        await placed.captured()
+        gateway.silent = {f"refund:{refund_name(placed.order.order_id, 'one')}"}
+        refund = await placed.refund("one", 1000)
+        await silent.skipper.fast_forward(refund, timedelta(hours=2))
+        await placed.told(Event.FLAGGED)
+        await refund.execute_update(RefundWorkflow.resolve, LOOK_AGAIN)
+        await refund.execute_update(RefundWorkflow.resolve, NOT_CHARGED)
+        await refund.result()
+    return refund
+
+
 async def a_dispute(shop: Shop) -> WorkflowHandle[DisputeWorkflow, str]:
     """Opened, and won."""
     placed = await a_happy_path(shop)
@@ -151,6 +206,9 @@ SAVED: list[Callable[[Shop], Awaitable[Placed | WorkflowHandle[Any, str]]]] = [
     a_bank_debit,
     what_cannot_be_shipped,
     a_refund,
+    an_attempt_that_never_arrived,
+    a_capture_that_an_operator_decides,
+    a_refund_that_an_operator_decides,
     a_dispute,
 ]
 

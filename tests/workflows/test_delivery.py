@@ -8,21 +8,25 @@ from datetime import datetime, timedelta
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
 from app.activities.callbacks import CallbackActivities
 from app.db.records import PostgresRecords
 from app.domain.delivery import DeliveryUnavailableError
 from app.domain.facts import Event
-from app.domain.gateway import GatewayEvent
+from app.domain.gateway import GatewayDispute, GatewayEvent
 from app.domain.order import Capture
 from app.domain.payment import OrderState
 from app.domain.records import RecordsUnavailableError, WaitingCallback
+from app.domain.reversals import DisputeState
 from app.embedded.ports import free_port
+from app.temporal import names
 from app.temporal.delivery import CallbackDelivery
+from tests.db.conftest import NOON
 from tests.sandbox.program import until
 from tests.workflows import scenarios
-from tests.workflows.shop import HELD, ONCE, Placed, Shop
+from tests.workflows.shop import AMOUNT, HELD, ONCE, Placed, Shop
 
 _HELD = "payment_intent.amount_capturable_updated"
 
@@ -105,6 +109,32 @@ async def test_a_dispute_that_is_told_twice_is_noted_once(shop: Shop) -> None:
     assert (await placed.story()).count(Event.DISPUTED) == 1
 
 
+async def test_a_dispute_over_a_payment_that_is_not_the_orders_has_no_workflow(
+    shop: Shop,
+) -> None:
+    placed = await scenarios.a_happy_path(shop)
+    before = await placed.payment()
+    dispute = GatewayDispute("du_other", "pi_other", AMOUNT, DisputeState.OPEN)
+    event = GatewayEvent(
+        "stripe", "evt_other", "dispute", placed.order.order_id, NOON, dispute=dispute
+    )
+    await shop.records.take_callback(event)
+    assert await shop.delivery.deliver_waiting(placed.order.order_id) == 1
+    name = names.dispute_workflow_id(placed.order.order_id, "du_other")
+    await _never_began(shop, name, names.late_event_workflow_id("stripe", "evt_other"))
+    assert await placed.payment() == before
+
+
+async def test_a_refund_that_is_told_by_a_slower_clock_is_no_news(shop: Shop) -> None:
+    placed = await scenarios.a_happy_path(shop)
+    await (await placed.refund("first", 1000)).result()
+    event = await placed.event("refund.updated")
+    slower = replace(event, created_at=_before(event), order_id=placed.order.order_id)
+    await shop.records.take_callback(slower)
+    assert await shop.delivery.deliver_waiting(placed.order.order_id) == 1
+    await _never_began(shop, names.late_event_workflow_id(event.gateway, event.event_id))
+
+
 async def test_what_temporal_refuses_is_set_aside_and_holds_up_nothing(shop: Shop) -> None:
     placed = await _held(shop)
     event = await placed.event(_HELD)
@@ -136,8 +166,7 @@ async def test_while_temporal_is_away_everything_waits_and_nothing_is_blamed(sho
     assert (waiting.failures, waiting.last_error, waiting.next_try_at) == (0, None, None)
 
     passed = CallbackActivities(shop.records, away.deliver_waiting).deliver_callbacks
-    with pytest.raises(DeliveryUnavailableError):
-        await ActivityEnvironment().run(passed, "")
+    assert (await ActivityEnvironment().run(passed, "")).count == 0
     assert await shop.delivery.deliver_waiting(placed.order.order_id) == 1
     await _was_told(placed, [event.event_id])
 
@@ -194,6 +223,12 @@ async def _told(placed: Placed) -> list[str]:
             [signaled] = await converter.decode(payloads, [GatewayEvent])
             told.append(signaled.event_id)
     return told
+
+
+async def _never_began(shop: Shop, *workflow_ids: str) -> None:
+    for workflow_id in workflow_ids:
+        with pytest.raises(RPCError, match="not found"):
+            await shop.temporal.get_workflow_handle(workflow_id).describe()
 
 
 async def _waiting(shop: Shop, events: Sequence[GatewayEvent]) -> list[WaitingCallback]:

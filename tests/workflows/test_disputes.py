@@ -63,7 +63,7 @@ async def test_the_operator_is_told_before_the_evidence_is_due(shop: Shop) -> No
     told = await placed.told(Event.EVIDENCE_DUE)
     assert told.reference == dispute["id"]
     await _decide(shop, dispute, "won")
-    await _pass_time(shop, workflow, timedelta(hours=12))
+    await _pass_time(shop, workflow, timedelta(hours=15))
     assert await _ended(workflow) == "won"
     assert (await placed.told(Event.DISPUTE_WON)).source is Source.LOOK_UP
 

@@ -9,21 +9,33 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
 from temporalio.client import Client
 
+from app.db import journal
 from app.db.reconciliation import PostgresReconciliations
 from app.domain.facts import Event, Fact, Source
-from app.domain.gateway import GatewayEvent, GatewayPayment, Page, Period
+from app.domain.gateway import (
+    GatewayEvent,
+    GatewayMovement,
+    GatewayPayment,
+    GatewayRefund,
+    MovementKind,
+    Page,
+    Period,
+    UnreadableError,
+)
+from app.domain.ledger import Account
 from app.domain.money import Money
 from app.domain.order import Capture
 from app.domain.payment import State
 from app.domain.reconciliation import Figure, Kind, Line, Report, Verdict
-from app.domain.reversals import refund_name
+from app.domain.reversals import RefundState, refund_name
 from app.gateways.stripe import StripeGateway
 from app.workflows.messages import ReconcileInput
 from app.workflows.reconcile import ReconcileWorkflow
 from tests.sandbox.program import Sandbox, payment
-from tests.workflows.shop import Placed, Shop, open_shop
+from tests.workflows.shop import AMOUNT, Placed, Shop, open_shop
 from tests.workflows.stand_ins import StandIn
 
 FEE = 175  # of 49.99 USD, at the sandbox's rates
@@ -36,10 +48,13 @@ class Books:
     shop: Shop
     since: datetime
 
-    async def reconcile(self, shop: Shop | None = None, **more: Any) -> Report:
+    async def reconcile(
+        self, shop: Shop | None = None, until: datetime | None = None, **more: Any
+    ) -> Report:
         """Of all there is. No time is spent on waiting."""
         shop = shop or self.shop
-        ask = ReconcileInput(Period(self.since, datetime.now(UTC) + timedelta(seconds=1)), **more)
+        until = until or datetime.now(UTC) + timedelta(seconds=1)
+        ask = ReconcileInput(Period(self.since, until), **more)
         async with asyncio.timeout(30):
             done = await shop.skipper.client.execute_workflow(
                 ReconcileWorkflow.run, ask, id=f"reconcile-{uuid4()}", task_queue=shop.task_queue
@@ -96,6 +111,40 @@ class HalfRead(StandIn):
 
     async def list_payments(self, period: Period, after: str | None) -> Page[GatewayPayment]:
         return Page([], None, ["pi_odd"])
+
+
+class Unclear(StandIn):
+    """A payment that is asked for by its id makes no sense."""
+
+    async def look_up(
+        self, order_id: str, transaction_id: str | None, since: datetime
+    ) -> GatewayPayment | None:
+        raise UnreadableError("not as documented")
+
+
+class Slow(StandIn):
+    """Knows nothing of a refund for three minutes of the reconciliation's clock."""
+
+    def __init__(self, sandbox: Sandbox, refund: GatewayRefund) -> None:
+        super().__init__(sandbox)
+        self._refund = refund
+        self._asked: list[datetime] = []
+
+    async def look_up_refund(self, transaction_id: str, name: str) -> GatewayRefund | None:
+        self._asked.append(activity.info().current_attempt_scheduled_time)
+        waited = self._asked[-1] - self._asked[0]
+        return self._refund if waited > timedelta(minutes=3) else None
+
+
+class Moving(StandIn):
+    """Its balance moved as they say, and not otherwise."""
+
+    def __init__(self, sandbox: Sandbox, *movements: GatewayMovement) -> None:
+        super().__init__(sandbox)
+        self._movements = [*movements]
+
+    async def list_movements(self, period: Period, after: str | None) -> Page[GatewayMovement]:
+        return Page(self._movements)
 
 
 async def flags(placed: Placed) -> list[str | None]:
@@ -176,12 +225,13 @@ async def test_a_payment_that_we_never_made_is_named_to_the_cent_and_flagged(
     assert words[0] == (
         f"payment {foreign} is not known here: captured 0.00 USD here, 10.00 USD at the gateway"
     )
-    assert f"reconciliation: {words[0]}" in await flags(placed)
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert f"reconciliation up to {today}: {words[0]}" in await flags(placed)
     assert Line(Figure.CAPTURED, "usd", 4999, 5999) in report.sums
     assert (await placed.charged()).refunded == 1000, "the order has no use for it"
 
 
-async def test_a_difference_is_flagged_once_however_often_it_is_found(books: Books) -> None:
+async def test_a_difference_is_flagged_once_a_day_however_often_it_is_found(books: Books) -> None:
     placed = await books.shop.order()
     paid = await placed.captured()
     wrong = Fact(
@@ -202,8 +252,11 @@ async def test_a_difference_is_flagged_once_however_often_it_is_found(books: Boo
             placed.order.order_id,
             Verdict.DIFFERS,
         )
-    assert await flags(placed) == [f"reconciliation: {difference}"]
+    [today] = await flags(placed)
+    assert (today or "").endswith(f": {difference}")
     assert (await placed.payment()).attention
+    await books.reconcile(until=datetime.now(UTC) + timedelta(days=1))
+    assert len(set(await flags(placed))) == 2, "what was looked at today may be there tomorrow"
 
 
 async def test_what_the_gateway_does_not_know_is_missing_there(books: Books) -> None:
@@ -292,3 +345,89 @@ async def test_a_long_reconciliation_goes_on_in_a_new_run(books: Books) -> None:
         report = await books.reconcile(shop, pages=1)
     assert report.counted(Verdict.MATCHES, kind=Kind.PAYMENT) == 3
     assert report.sums == [Line(Figure.HELD, "usd", 3000, 3000)]
+
+
+async def test_a_dispute_over_a_payment_that_is_not_the_orders_stays_a_difference(
+    books: Books,
+) -> None:
+    placed = await books.shop.order()
+    before = await placed.captured()
+    foreign = await books.at_the_gateway(placed, capture_method="automatic")
+    await books.shop.sandbox.control("disputes", payment_intent=foreign, amount=1000)
+    async with books.shop.another(gateway=WithoutEvents(books.shop.sandbox)) as shop:
+        report = await books.reconcile(shop)
+    [dispute] = [found for found in report.differences if found.kind is Kind.DISPUTE]
+    assert (dispute.verdict, dispute.order_id) == (Verdict.MISSING_HERE, placed.order.order_id)
+    assert f"reconciliation: {dispute}" in await flags(placed)
+    after = await placed.payment()
+    assert (after.state, after.disputes) == (before.state, {})
+    assert after.left == before.left
+
+
+async def test_what_is_the_same_again_within_minutes_is_not_flagged(books: Books) -> None:
+    placed = await books.shop.order()
+    paid = await placed.captured()
+    refund = GatewayRefund(
+        "re_late", paid.transaction_id or "", AMOUNT.of(1000), RefundState.SUCCEEDED
+    )
+    told = Fact(
+        Event.REFUNDED,
+        datetime.now(UTC),
+        Source.CALLBACK,
+        amount=1000,
+        reference=refund.refund_id,
+        refund=refund.refund_id,
+    )
+    await books.shop.records.append(placed.order.order_id, [told])
+    async with books.shop.another(gateway=Slow(books.shop.sandbox, refund)) as shop:
+        report = await books.reconcile(shop)
+    assert report.differences == []
+    assert report.counted(Verdict.MENDED, kind=Kind.REFUND) == 1
+    assert await flags(placed) == []
+
+
+async def test_what_is_looked_up_and_cannot_be_read_is_reported_and_stops_nothing(
+    books: Books,
+) -> None:
+    placed = await books.shop.order()
+    told = Fact(Event.CAPTURED, datetime.now(UTC), Source.GATEWAY, amount=4999, reference="pi_odd")
+    await books.shop.records.append(placed.order.order_id, [told])
+    async with books.shop.another(gateway=Unclear(books.shop.sandbox)) as shop:
+        report = await books.reconcile(shop)
+    assert [str(finding) for finding in report.differences] == ["payment pi_odd cannot be read"]
+    assert await flags(placed) == ["reconciliation: payment pi_odd cannot be read"]
+
+
+async def test_all_that_moved_our_balance_is_in_the_ledger(books: Books) -> None:
+    placed = await books.shop.order()
+    paid = (await placed.captured()).transaction_id
+
+    def moved(name: str, kind: MovementKind, amount: int, fee: int) -> GatewayMovement:
+        movement_id = f"txn_{name}_{placed.order.order_id}"
+        whose = paid if kind is MovementKind.DISPUTE else None
+        return GatewayMovement(movement_id, kind, amount, fee, "usd", books.since, whose)
+
+    before = await journal.balances(books.shop.engine)
+    gateway = Moving(
+        books.shop.sandbox,
+        moved("late", MovementKind.DISPUTE, 0, 1500),
+        moved("back", MovementKind.DISPUTE, 0, -500),
+        moved("month", MovementKind.FEE, -200, 0),
+        moved("odd", MovementKind.OTHER, -30, 0),
+        moved("out", MovementKind.PAYOUT, -1000, 0),
+    )
+    async with books.shop.another(gateway=gateway) as shop:
+        for _ in range(2):
+            report = await books.reconcile(shop)
+            assert report.counted(Verdict.MATCHES, kind=Kind.FEE) == 2
+            assert report.difference_count == 0
+    after = await journal.balances(books.shop.engine)
+    assert {place: after[place] - before.get(place, 0) for place in after} == {
+        (Account.GATEWAY_BALANCE, "usd"): -1500 + 500 - 200 - 30 - 1000,
+        (Account.FEES, "usd"): 1500 - 500 + 200,
+        (Account.ADJUSTMENTS, "usd"): 30,
+        (Account.BANK, "usd"): 1000,
+        (Account.SALES, "usd"): 0,
+        (Account.HOLDS, "usd"): 0,
+        (Account.AUTHORIZATIONS, "usd"): 0,
+    }

@@ -73,10 +73,32 @@ async def test_an_attempt_in_a_minutes_storm_has_its_outcome_soon_after(
     assert most_in_a_minute(gateway.asked) <= 8
 
 
+async def test_a_storefront_that_asks_again_and_again_does_not_have_the_gateway_asked_as_often(
+    shop: Shop,
+) -> None:
+    gateway = Storming(shop.sandbox, "authorize", UnavailableError("HTTP 429"))
+    async with shop.another(gateway) as stormy:
+        placed = await stormy.order()
+        for attempt in range(1, 13):
+            asked = await placed.ask("pm_card_visa", attempt)
+            await stormy.pass_time(placed, timedelta(seconds=5))
+            await asked.result()
+            failed = (await placed.payment()).attempts[attempt]
+            assert failed.state is State.FAILED
+            assert failed.decline is not None
+            assert failed.decline.code == "gateway_unavailable"
+        assert len(gateway.asked) == 8
+        await stormy.pass_time(placed, timedelta(seconds=10))
+        await placed.pay(attempt=13)
+        assert await placed.charged() == HELD
+        await placed.call_back()
+        await placed.result()
+
+
 @pytest.mark.parametrize(
     ("policy", "requests"),  # that one try may take
     [
-        (policies.AUTHORIZE, 2),  # of a shopper who is not there, the bank may want to see them
+        (policies.authorize(), 2),  # of a shopper who is not there, the bank may want to see them
         (policies.MOVE_MONEY, 1),
         (policies.REFUND, 2),  # it is looked for first
         (policies.LOOK_UP, 2),  # what came late is looked up, then released

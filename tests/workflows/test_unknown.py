@@ -1,16 +1,16 @@
 """Outcomes that the gateway does not tell: looked up, shown, and decided by an operator at last."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 
 from app.domain.facts import Event, Fact, Source
 from app.domain.gateway import GatewayPayment, GatewayRefund, OutcomeUnknownError
 from app.domain.money import Money
 from app.domain.payment import OrderState, Payment, State
 from app.domain.records import Filter
-from app.domain.reversals import refund_name
 from app.domain.unknown import Operation, Resolution, UnknownOutcome
 from app.temporal import names
 from app.workflows.messages import CancelInput, ResolveInput
@@ -18,13 +18,12 @@ from app.workflows.payment import PaymentWorkflow
 from app.workflows.refund import RefundWorkflow
 from tests.sandbox.program import until
 from tests.workflows import scenarios
+from tests.workflows.scenarios import AGE_LIMIT as LIMIT
+from tests.workflows.scenarios import LOOK_AGAIN, NOT_CHARGED
 from tests.workflows.shop import EXPIRY, NOTHING, ONCE, RELEASED, Placed, Shop
 from tests.workflows.stand_ins import Forgetful, Silent
 
 MINUTE = timedelta(minutes=1)
-LIMIT = timedelta(minutes=5)
-NOT_CHARGED = ResolveInput(Resolution.NOT_CHARGED, "ana", "nothing in the dashboard")
-LOOK_AGAIN = ResolveInput(Resolution.LOOK_AGAIN, "ana", "it is back")
 
 
 async def _unknown(placed: Placed) -> UnknownOutcome:
@@ -66,6 +65,11 @@ async def _fulfilled(placed: Placed) -> Payment:
     return paid
 
 
+async def _ended(refund: WorkflowHandle[RefundWorkflow, str]) -> str:
+    async with asyncio.timeout(15):
+        return await refund.result()
+
+
 async def _needs_attention(placed: Placed) -> bool:
     attributes = (await placed.workflow.describe()).typed_search_attributes
     return attributes[names.NEEDS_ATTENTION] is True
@@ -83,7 +87,7 @@ async def test_an_unknown_outcome_is_shown_with_its_next_check_until_it_is_known
         assert (shown.operation, shown.refund) == (Operation.AUTHORIZATION, "")
         assert shown.next_check_at is not None
         assert shown.next_check_at > shown.since
-        assert f"next check {shown.next_check_at:%H:%M:%S} UTC" in await placed.details()
+        assert "the outcome of the authorization, unknown since" in await placed.details()
         assert await _is_listed(placed, unknown=True)
         assert not await _is_listed(placed, unknown=False)
         before = await placed.facts()
@@ -110,10 +114,10 @@ async def test_another_attempt_waits_until_the_one_before_is_known_to_have_made_
         await silent.pass_time(placed, timedelta(seconds=30))
         assert (await placed.payment()).state is State.UNKNOWN
         await silent.pass_time(placed, MINUTE)
-        await placed.told(Event.AUTHORIZED)
+        paid = await placed.result()
+        assert await placed.charged() == ONCE
         *_, last, first = (at for key, at in gateway.keys if ":authorize:" in key)
         assert first - last >= MINUTE
-        paid = await _fulfilled(placed)
         assert [a.state for a in paid.attempts.values()] == [State.FAILED, State.AUTHORIZED]
 
 
@@ -127,7 +131,7 @@ async def test_past_its_age_limit_it_waits_for_an_operator_and_is_looked_up_hour
         await silent.pass_time(placed, LIMIT)
         worry = (await placed.told(Event.FLAGGED)).reason or ""
         assert worry.startswith("the outcome of the authorization is unknown since ")
-        assert await _needs_attention(placed)
+        await until(lambda: _needs_attention(placed))
         # The gateway does not know the payment: after so long that proves nothing any more.
         gateway.silent.clear()
         await silent.pass_time(placed, timedelta(hours=3))
@@ -240,7 +244,7 @@ async def test_what_was_looked_at_needs_attention_no_more_and_what_is_new_does(
         another = Fact(Event.FLAGGED, datetime.now(UTC), Source.WORKFLOW, reason="something new")
         await placed.workflow.signal(PaymentWorkflow.facts_learnt, [another])
         await placed.details()
-        assert await _needs_attention(placed)
+        await until(lambda: _needs_attention(placed))
         await placed.workflow.execute_update(PaymentWorkflow.resolve, NOT_CHARGED)
 
 
@@ -289,30 +293,19 @@ async def test_while_nothing_is_proven_a_capture_gets_no_new_key_until_an_operat
     shop: Shop,
 ) -> None:
     gateway = Silent(shop.sandbox)
-    async with shop.another(gateway, age_limit=LIMIT) as silent:
-        placed = await silent.order()
-        await placed.pay()
-        gateway.silent = {"capture", "look up"}
-        await placed.call_back()
-        await silent.pass_time(placed, MINUTE)
-        shown = await _unknown(placed)
-        assert shown.operation is Operation.CAPTURE
-        assert (await placed.payment()).state is State.AUTHORIZED
-        await silent.pass_time(placed, timedelta(hours=2))
-        assert "the outcome of the capture is unknown" in (
-            (await placed.told(Event.FLAGGED)).reason or ""
-        )
-        assert {key.rpartition(":")[2] for key, _ in gateway.keys if ":capture:" in key} == {"1"}
-        gateway.silent.clear()
-        await placed.workflow.execute_update(PaymentWorkflow.resolve, NOT_CHARGED)
-        paid = await placed.result()
-        assert (paid.order_state, paid.attention) == (OrderState.FULFILLED, frozenset())
-        assert await placed.charged() == ONCE
-        assert gateway.keys[-1][0].endswith(":capture:2")
-        assert (await placed.told(Event.RESOLVED)).reason == (
-            "capture not_charged: nothing in the dashboard"
-        )
-        assert await _known(placed)
+    placed = await scenarios.a_capture_that_an_operator_decides(shop, gateway)
+    paid = await placed.payment()
+    assert (paid.order_state, paid.attention) == (OrderState.FULFILLED, frozenset())
+    assert await placed.charged() == ONCE
+    worry = (await placed.told(Event.FLAGGED)).reason or ""
+    assert worry.startswith("the outcome of the capture is unknown since ")
+    decided = await placed.told(Event.RESOLVED)
+    assert decided.reason == "capture not_charged: nothing in the dashboard"
+    *others, last = (at for key, at in gateway.keys if key.endswith(":capture:1"))
+    [first] = (at for key, at in gateway.keys if key.endswith(":capture:2"))
+    assert len(others) == 4
+    assert last < decided.at < first
+    assert await _known(placed)
 
 
 # Refunds.
@@ -322,36 +315,26 @@ async def test_a_refund_keeps_its_key_until_an_operator_saw_that_it_was_not_made
     shop: Shop,
 ) -> None:
     gateway = Silent(shop.sandbox)
-    async with shop.another(gateway, age_limit=LIMIT) as silent:
-        placed = await silent.order()
-        await placed.captured()
-        name = refund_name(placed.order.order_id, "one")
-        gateway.silent = {f"refund:{name}"}
-        gateway.keys.clear()
-        refund = await placed.refund("one", 1000)
-        await silent.skipper.fast_forward(refund, timedelta(seconds=20))
-        shown = await _unknown(placed)
-        assert (shown.operation, shown.refund) == (Operation.REFUND, name)
-        await silent.skipper.fast_forward(refund, LIMIT + MINUTE)
-        asked = len(gateway.keys)
-        await silent.skipper.fast_forward(refund, timedelta(hours=3))
-        assert len(gateway.keys) == asked, "past the age limit it is only looked for"
-        assert {key for key, _ in gateway.keys} == {f"{placed.order.order_id}:refund:{name}"}
-        waiting = await placed.payment()
-        [worry] = waiting.attention
-        assert worry.startswith(f"the outcome of refund {name} is unknown since ")
-        assert (waiting.refunded, waiting.refunds_pending) == (0, 1000)
-        await refund.execute_update(RefundWorkflow.resolve, LOOK_AGAIN)
-        assert len(gateway.keys) == asked
-        await refund.execute_update(RefundWorkflow.resolve, NOT_CHARGED)
-        assert await refund.result() == "succeeded"
-        given_back = await placed.payment()
-        assert (given_back.refunded, given_back.attention) == (1000, frozenset())
-        charged = await placed.charged()
-        assert (charged.refunded, charged.refunds) == (1000, 1)
-        assert gateway.keys[-1][0].endswith(f"{name}:2")
-        assert (await placed.story()).count(Event.RESOLVED) == 2
-        assert await _known(placed)
+    refund = await scenarios.a_refund_that_an_operator_decides(shop, gateway)
+    assert await _ended(refund) == "succeeded"
+    order_id, _, name = refund.id.removeprefix("refund-").rpartition("-")
+    payment = await shop.records.find_payment(order_id)
+    assert payment is not None
+    assert (payment.refunded, payment.attention) == (1000, frozenset())
+    order = await shop.records.find_order(order_id)
+    assert order is not None
+    assert (await Placed(shop, order, skipping=False).charged()).refunds == 1
+    facts = await shop.records.facts(order_id)
+    [worry] = (fact.reason or "" for fact in facts if fact.event is Event.FLAGGED)
+    assert worry.startswith(f"the outcome of refund {name} is unknown since ")
+    looked, decided = (fact.at for fact in facts if fact.event is Event.RESOLVED)
+    asked = [(key, at) for key, at in gateway.keys if ":refund:" in key]
+    assert {key for key, _ in asked[:-1]} == {f"{order_id}:refund:{name}"}
+    assert asked[-1][0] == f"{order_id}:refund:{name}:2"
+    # Past its age limit it is only looked for, until the operator decides.
+    assert asked[-2][1] - asked[0][1] <= LIMIT
+    assert asked[-2][1] < looked < decided < asked[-1][1]
+    assert not await shop.records.unknown_outcomes(order_id)
 
 
 async def test_a_refund_that_was_made_without_an_answer_is_found_past_its_age_limit(
@@ -367,7 +350,7 @@ async def test_a_refund_that_was_made_without_an_answer_is_found_past_its_age_li
         await swallowing.skipper.fast_forward(refund, timedelta(hours=2))
         gateway.swallows = False
         await refund.execute_update(RefundWorkflow.resolve, LOOK_AGAIN)
-        assert await refund.result() == "succeeded"
+        assert await _ended(refund) == "succeeded"
         assert (await placed.charged()).refunds == 1
 
 
@@ -379,8 +362,10 @@ class _Swallowing(Silent):
     async def refund(
         self, order_id: str, transaction_id: str, amount: Money, name: str, key: str
     ) -> GatewayRefund:
+        swallows, self.swallows = self.swallows, False
         made = await super().refund(order_id, transaction_id, amount, name, key)
-        if self.swallows:
+        self.swallows = swallows
+        if swallows:
             raise OutcomeUnknownError("no answer")
         return made
 
@@ -388,3 +373,10 @@ class _Swallowing(Silent):
         if self.swallows:
             raise OutcomeUnknownError("no answer")
         return await super().look_up_refund(transaction_id, name)
+
+
+async def _fast_forward(
+    shop: Shop, refund: WorkflowHandle[RefundWorkflow, str], by: timedelta
+) -> None:
+    async with asyncio.timeout(15):
+        await shop.skipper.fast_forward(refund, by)
