@@ -104,9 +104,8 @@ class Breaker:
     async def _keep_up(self) -> None:
         while True:
             await asyncio.sleep(KEEP_UP_SECONDS)
-            told = await self._scene.gateway.faults()
             for fault in self._ordered:
-                await fault.keep_up(told)
+                await fault.keep_up()
 
     def _crowds(self) -> Dose:
         crowds = sum(order.story is Story.CROWD for order in self._plan.orders)

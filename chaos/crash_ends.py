@@ -17,8 +17,8 @@ _FIGURES = (
     "status", "order_status", "authorized", "captured", "refunded", "refunds_pending", "disputed",
     "refundable", "needs_attention",
 )  # fmt: skip
-# When a fact was learnt and from whom, and how far the bank's clock was.
-_CHANCE = {"at", "source", "evidence_due_by", "capture_before"}
+# When it was learnt and from whom, how far the bank's clock was, a fingerprint of the request.
+_CHANCE = {"at", "source", "evidence_due_by", "capture_before", "idempotency_key"}
 _GATEWAY_ID = re.compile(r"\b(pi|ch|re|pyr|du|dp|txn|cus|evt)_\w+")
 
 

@@ -23,7 +23,6 @@ from app.temporal.schedules import ensure_schedules
 from chaos.crash_points import CrashPoints
 
 Json = dict[str, Any]
-WORKERS = 10
 SKU = "crash-mug"
 ON_THE_SHELF = 1_000_000
 _ASK_AGAIN = 503
@@ -35,13 +34,15 @@ _MESSAGE_ID = re.compile(r"^Message-ID: (<\S+>)$", re.MULTILINE)
 class CrashingWorkers(WorkerPart):
     """Takes the place of the stack's worker."""
 
-    def __init__(self, folder: Path, api_url: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, count: int, api_url: str, environment: Mapping[str, str]
+    ) -> None:
         super().__init__(api_url, environment)
-        self._folder = folder
+        self._arguments = [str(folder), str(count)]
 
     def command(self) -> list[str]:
         python, _ = super().command()
-        return [python, "-m", "chaos.crashing_worker", str(self._folder), str(WORKERS)]
+        return [python, "-m", "chaos.crashing_worker", *self._arguments]
 
 
 class Scene:

@@ -32,8 +32,9 @@ from chaos.crash_scene import CrashingWorkers, Scene, staged
 
 # Kept until the next run: its logs tell what happened.
 FOLDER = Path(".tillflow/crashes").absolute()
-AT_ONCE = 100
-PATIENCE_SECONDS = 400.0
+WORKERS = 20
+AT_ONCE = 80
+PATIENCE_SECONDS = 900.0
 UNDISTURBED = 3
 MAILED_AGAIN = "send_receipt:during_call"  # between sending and noting
 
@@ -143,15 +144,17 @@ def _new_order() -> str:
 
 
 @asynccontextmanager
-async def stage(folder: Path) -> AsyncIterator[Scene]:
-    """A stack of its own in `folder`, with workers that crash, on a Temporal whose clock can be
+async def stage(folder: Path, workers: int = WORKERS) -> AsyncIterator[Scene]:
+    """A stack of its own in `folder`, with `workers` that crash, on a Temporal whose clock can be
     moved: a dispute is looked up after half a day."""
     async with Stack(folder / "stack", Ports.free(), _say) as stack:
         ports, worker = stack.ports, stack.worker
         stack.temporal = TemporalPart(
             stack.folder, ports.temporal, ports.temporal_ui, time_skipping=True
         )
-        stack.worker = CrashingWorkers(folder / "points", stack.api_url, worker.environment())
+        stack.worker = CrashingWorkers(
+            folder / "points", workers, stack.api_url, worker.environment()
+        )
         await stack.start()
         async with staged(stack, folder / "points") as scene:
             yield scene

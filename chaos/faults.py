@@ -39,8 +39,8 @@ class Fault(ABC):
 
     async def strike(self, planned: Disturbance) -> None:
         """Do all of it; everything is as it was when this returns."""
-        self.dose.planned += self.size(planned)
         async with self.turn(planned):
+            self.dose.planned += self.size(planned)
             await self.begin(planned)
             try:
                 await asyncio.sleep(self.seconds(planned))

@@ -38,24 +38,28 @@ class Ordered(Fault):
     async def order(self, how: str, calls: int) -> None:
         """Have so many calls go wrong, one of `outcomes` being how."""
 
-    async def keep_up(self, told: Json) -> None:
-        """Order what was planned up to now and neither happened nor is to come. `told` is what the
-        sandbox says of its faults."""
-        to_come = sum(
-            fault["times"]
-            for fault in told["faults"]
-            if self._is_mine(fault["mode"], str(fault["action"] or fault["status"]))
-        )
-        happened = sum(met[self.counted] for met in self._mine(told))
-        if (missing := self.dose.planned - happened - to_come) > 0:
-            await self.order(self.outcomes[0], missing)
+    async def keep_up(self) -> None:
+        """Order what was planned up to now and neither happened nor is to come."""
+        async with self._turn:
+            told = await self._scene.gateway.faults()
+            if (missing := self.dose.planned - self._happened_or_to_come(told)) > 0:
+                await self.order(self.outcomes[0], missing)
 
     def count(self, told: Json) -> None:
         """Believe the sandbox."""
         for met in self._mine(told):
             self.dose.given += met[self.counted]
             self.dose.saw(f"{met['method']} {met['outcome']}", met[self.counted])
-            self.dose.saw("where nothing was done", met["calls"] - met[self.counted])
+            self.dose.saw("where no money moved", met["calls"] - met[self.counted])
+
+    def _happened_or_to_come(self, told: Json) -> int:
+        to_come: int = sum(
+            fault["times"]
+            for fault in told["faults"]
+            if self._is_mine(fault["mode"], str(fault["action"] or fault["status"]))
+        )
+        happened: int = sum(met[self.counted] for met in self._mine(told))
+        return happened + to_come
 
     def _mine(self, told: Json) -> list[Json]:
         return [met for met in told["met"] if self._is_mine(met["mode"], met["outcome"])]
@@ -71,7 +75,7 @@ class LateTimeOut(Ordered):
     unit = "time-out"
     mode = "after"
     outcomes = ("drop", "hang")
-    counted = "worked"
+    counted = "moved"
 
     async def order(self, how: str, calls: int) -> None:
         await self._scene.gateway.fail_after_work(calls, action=how, seconds=HANG_SECONDS)
@@ -82,7 +86,7 @@ class LateError(Ordered):
 
     mode = "after"
     outcomes = ("500",)
-    counted = "worked"
+    counted = "moved"
 
     async def order(self, how: str, calls: int) -> None:
         await self._scene.gateway.fail_after_work(calls, status=int(how))

@@ -19,6 +19,7 @@ from sandbox import (
     customers,
     disputes,
     events,
+    ledger,
     payment_intents,
     payment_methods,
     refunds,
@@ -123,7 +124,7 @@ class Api:
     async def _work(self, request: Request, call: _Call) -> Response:
         fault = self._faults.take(call.method, call.path)
         if fault is not None and fault.mode == "before":
-            self._faults.note(fault, call.method, call.path, worked=False)
+            self._faults.note(fault, call.method, call.path, moved=False)
             if fault.status is not None:
                 return self._send(
                     call, self._complete(call, _fault_reply(fault.status, fault.code))
@@ -134,14 +135,15 @@ class Api:
         instead = None
         if fault is not None and fault.status is not None:
             instead = self._complete(call, _fault_reply(fault.status, fault.code))
+        before = ledger.length(self._store)
         answer = self._perform(call, instead)
         self._after_commit()
-        replayed_from = None if answer.request_id == call.request_id else answer.request_id
         if fault is not None:
-            worked = replayed_from is None and answer.reply.status == 200
-            self._faults.note(fault, call.method, call.path, worked=worked)
+            moved = ledger.length(self._store) > before
+            self._faults.note(fault, call.method, call.path, moved=moved)
             if await self._suffer(request, fault):
                 return Response()
+        replayed_from = None if answer.request_id == call.request_id else answer.request_id
         return self._send(call, instead or answer.reply, replayed_from)
 
     async def _suffer(self, request: Request, fault: Fault) -> bool:

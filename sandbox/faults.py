@@ -65,20 +65,20 @@ class Faults:
                 return fault
         return None
 
-    def note(self, fault: Fault, method: str, path: str, *, worked: bool) -> None:
-        """A call suffers it now. `worked` is whether the call has just done what it asked for."""
+    def note(self, fault: Fault, method: str, path: str, *, moved: bool) -> None:
+        """A call suffers it now. `moved` is whether the call has just moved money."""
         outcome = fault.action or str(fault.status)
         self._store.db.execute(
-            "INSERT INTO faults_met (created, method, path, mode, outcome, worked) "
+            "INSERT INTO faults_met (created, method, path, mode, outcome, moved) "
             "VALUES (?, ?, ?, ?, ?, ?)",
-            (self._clock.now(), method, path, fault.mode, outcome, worked),
+            (self._clock.now(), method, path, fault.mode, outcome, moved),
         )
 
     def met(self) -> list[Json]:
-        """How many calls suffered what, and how many of them had done their work."""
+        """How many calls suffered what, and how many of them had just moved money."""
         rows = self._store.db.execute(
-            "SELECT method, mode, outcome, count(*), sum(worked) FROM faults_met "
+            "SELECT method, mode, outcome, count(*), sum(moved) FROM faults_met "
             "GROUP BY method, mode, outcome ORDER BY method, mode, outcome"
         )
-        names = ("method", "mode", "outcome", "calls", "worked")
+        names = ("method", "mode", "outcome", "calls", "moved")
         return [dict(zip(names, row, strict=True)) for row in rows]

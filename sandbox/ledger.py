@@ -21,6 +21,12 @@ def move(context: Context, kind: str, intent: Json, amount: int) -> None:
     )
 
 
+def length(store: Store) -> int:
+    """How many movements there have been."""
+    (last,) = store.db.execute("SELECT coalesce(max(seq), 0) FROM movements").fetchone()
+    return int(last)
+
+
 _BY_INTENT = """
 SELECT o.id,
        json_extract(o.body, '$.metadata.order_id'),

@@ -41,6 +41,7 @@ class RefundWorkflow:
         self._answered = False
         self._refusal: str | None = None
         self._number = 1
+        self._pause = FIRST_PAUSE
         self._awaited = "the gateway"
         self._unknown = Unknown(
             ask.order_id, ask.unknown_age_limit_seconds, self._flag, self._show, refund=ask.name
@@ -124,16 +125,16 @@ class RefundWorkflow:
             await self._unknown.is_over()
 
     async def _find_out(self) -> None:
-        hears, pause = workflow.patched(NEWS_COMES_FIRST), FIRST_PAUSE
+        hears = workflow.patched(NEWS_COMES_FIRST)
         while not self._answered:
-            wait = await self._unknown.next_check(pause)
+            wait = await self._unknown.next_check(self._pause)
             with suppress(TimeoutError):
                 await workflow.wait_condition(
                     lambda: self._unknown.is_called or (hears and bool(self._events)),
                     timeout=wait,
                     timeout_summary="the next check",
                 )
-            pause = min(pause * 2, LONGEST_UNKNOWN_PAUSE)
+            self._pause = min(self._pause * 2, LONGEST_UNKNOWN_PAUSE)
             if hears and self._events:
                 await self._take_in(self._events.popleft())
             else:
@@ -150,7 +151,7 @@ class RefundWorkflow:
             if await self._is_surely_undone():
                 # What comes now is another unknown outcome, with an age and a worry of its own.
                 await self._unknown.is_over()
-                self._number += 1
+                self._number, self._pause = self._number + 1, FIRST_PAUSE
                 await self._ask_for_it()
         elif self._unknown.is_old:
             await self._look_up()

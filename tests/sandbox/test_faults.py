@@ -139,8 +139,8 @@ async def test_what_was_suffered_is_counted_and_survives_a_kill(own_sandbox: San
 
     met = (await own_sandbox.http.get("/control/faults")).json()["met"]
     assert met == [
-        {"method": "POST", "mode": "after", "outcome": "drop", "calls": 2, "worked": 1},
-        {"method": "POST", "mode": "before", "outcome": "429", "calls": 1, "worked": 0},
+        {"method": "POST", "mode": "after", "outcome": "drop", "calls": 2, "moved": 1},
+        {"method": "POST", "mode": "before", "outcome": "429", "calls": 1, "moved": 0},
     ]
 
 

@@ -2,18 +2,36 @@
 
 import asyncio
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from app.config import Settings
 from app.db.engine import create_engine
 from app.db.records import PostgresRecords
 from app.domain.facts import Event, Fact, Source
+from app.domain.gateway import Period
+from app.temporal import names
+from app.workflows.messages import ReconcileInput
+from app.workflows.reconcile import ReconcileWorkflow
 from tests.walk.running import Running
 from tests.walk.test_news import paid_at_the_gateway
 
 
 async def reconcile(running: Running, since: datetime) -> tuple[int | None, str, str]:
-    """`tillflow reconcile`, as an operator has it: how it ended, and what it said."""
-    command = [sys.executable, "-m", "app.cli", "reconcile", f"--since={since:%Y-%m-%dT%H:%M:%S}"]
+    """`tillflow reconcile`, as an operator has it: how it ended, and what it said. It joins a run
+    that is less patient than its own."""
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    period = Period(since.replace(microsecond=0), until)
+    await (await running.temporal()).start_workflow(
+        ReconcileWorkflow.run,
+        ReconcileInput(period, patience_seconds=8),
+        id=names.reconcile_workflow_id(period.since, period.until),
+        task_queue=Settings.model_fields["task_queue"].default,
+    )
+    times = [
+        f"--{name}={at:%Y-%m-%dT%H:%M:%S}"
+        for name, at in (("since", period.since), ("until", period.until))
+    ]
+    command = [sys.executable, "-m", "app.cli", "reconcile", *times]
     process = await asyncio.create_subprocess_exec(
         *command,
         env=dict(running.stack.api.environment()),

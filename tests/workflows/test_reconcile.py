@@ -358,7 +358,7 @@ async def test_a_dispute_over_a_payment_that_is_not_the_orders_stays_a_differenc
         report = await books.reconcile(shop)
     [dispute] = [found for found in report.differences if found.kind is Kind.DISPUTE]
     assert (dispute.verdict, dispute.order_id) == (Verdict.MISSING_HERE, placed.order.order_id)
-    assert f"reconciliation: {dispute}" in await flags(placed)
+    assert [flag for flag in await flags(placed) if flag and flag.endswith(str(dispute))]
     after = await placed.payment()
     assert (after.state, after.disputes) == (before.state, {})
     assert after.left == before.left
@@ -395,7 +395,8 @@ async def test_what_is_looked_up_and_cannot_be_read_is_reported_and_stops_nothin
     async with books.shop.another(gateway=Unclear(books.shop.sandbox)) as shop:
         report = await books.reconcile(shop)
     assert [str(finding) for finding in report.differences] == ["payment pi_odd cannot be read"]
-    assert await flags(placed) == ["reconciliation: payment pi_odd cannot be read"]
+    [flag] = await flags(placed)
+    assert (flag or "").endswith("payment pi_odd cannot be read")
 
 
 async def test_all_that_moved_our_balance_is_in_the_ledger(books: Books) -> None:

@@ -173,6 +173,42 @@ async def test_a_decision_never_overrules_what_the_gateway_tells(shop: Shop) -> 
         assert paid.attempt.decline is None
 
 
+async def test_a_decision_stands_until_the_gateway_could_be_asked(shop: Shop) -> None:
+    gateway = Silent(shop.sandbox, "authorize", "look up")
+    async with shop.another(gateway, age_limit=MINUTE) as silent:
+        placed = await _unanswered(silent)
+        await silent.pass_time(placed, MINUTE)
+        first = (await placed.told(Event.FLAGGED)).reason
+        await placed.workflow.execute_update(PaymentWorkflow.resolve, NOT_CHARGED)
+        waiting = await placed.payment()
+        assert (waiting.state, waiting.attention) == (State.UNKNOWN, frozenset())
+        await silent.pass_time(placed, timedelta(minutes=10))
+        [again] = (await placed.payment()).attention
+        assert again != first, "a decision that cannot be acted upon is not forgotten"
+        gateway.silent.clear()
+        await silent.pass_time(placed, timedelta(minutes=6))
+        assert (await placed.told(Event.FAILED)).decline is not None
+        await silent.pass_time(placed, EXPIRY)
+        assert (await placed.result()).order_state is OrderState.CANCELED
+        assert await placed.charged() == NOTHING
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (Resolution.LOOK_AGAIN, None, None, "ana", "it is not there"),
+        (Resolution.NOT_CHARGED, "ref_1", None, "ana", "it is not there"),
+        (Resolution.NOT_CHARGED, None, "pi_1", "ana", "it is not there"),
+        (Resolution.NOT_CHARGED, None, None, "ben", "it is not there"),
+        (Resolution.NOT_CHARGED, None, None, "ana", "it is"),
+    ],
+)
+def test_another_decision_is_another_update(other: tuple[str | None, ...]) -> None:
+    one = (Resolution.NOT_CHARGED, None, None, "ana", "it is not there")
+    assert names.resolve_update_id(1, *one) == names.resolve_update_id(1, *one)
+    assert names.resolve_update_id(1, *one) != names.resolve_update_id(1, *other)
+
+
 class _Hiding(Silent):
     """Shows a payment only to those who know its id."""
 
@@ -354,6 +390,63 @@ async def test_a_refund_that_was_made_without_an_answer_is_found_past_its_age_li
         assert (await placed.charged()).refunds == 1
 
 
+async def test_signed_news_of_a_refund_end_its_being_unknown(shop: Shop) -> None:
+    gateway = _Swallowing(shop.sandbox)
+    async with shop.another(gateway) as swallowing:
+        placed = await swallowing.order()
+        await placed.captured()
+        refund = await placed.refund("one", 1000)
+        await swallowing.skipper.fast_forward(refund, timedelta(seconds=20))
+        await _unknown(placed)
+        await placed.deliver("refund.updated")
+        assert await _ended(refund) == "succeeded"
+        assert await _known(placed)
+        assert (await placed.payment()).refunded == 1000
+
+
+async def test_a_refunds_new_key_does_not_overtake_a_request_on_its_way(shop: Shop) -> None:
+    gateway = Silent(shop.sandbox, "refund")
+    async with shop.another(gateway) as silent:
+        placed = await silent.order()
+        await placed.captured()
+        refund = await placed.refund("one", 1000)
+        await silent.skipper.fast_forward(refund, timedelta(seconds=20))
+        await _unknown(placed)
+        gateway.silent.clear()
+        await refund.execute_update(RefundWorkflow.resolve, NOT_CHARGED)
+        assert await _unknown(placed)
+        await silent.skipper.fast_forward(refund, MINUTE)
+        assert await _ended(refund) == "succeeded"
+        *_, (one, last), (two, first) = (asked for asked in gateway.keys if ":refund:" in asked[0])
+        assert two == f"{one}:2"
+        assert first - last >= MINUTE
+        assert (await placed.charged()).refunds == 1
+
+
+async def test_a_refund_that_gets_no_answer_under_its_new_key_is_unknown_anew(shop: Shop) -> None:
+    gateway = Silent(shop.sandbox)
+    async with shop.another(gateway, age_limit=LIMIT) as silent:
+        placed = await silent.order()
+        await placed.captured()
+        gateway.silent = {"refund"}
+        refund = await placed.refund("one", 1000)
+        await silent.skipper.fast_forward(refund, timedelta(hours=1))
+        first = (await placed.told(Event.FLAGGED)).reason
+        await refund.execute_update(RefundWorkflow.resolve, NOT_CHARGED)
+        await silent.skipper.fast_forward(refund, LIMIT / 2)
+        asked = [at for key, at in gateway.keys if key.endswith(":2")]
+        assert asked[-1] - asked[0] >= MINUTE, "it is asked again while its key is surely known"
+        assert (await placed.payment()).attention == frozenset()
+        await silent.skipper.fast_forward(refund, timedelta(hours=1))
+        [worry] = (await placed.payment()).attention
+        assert worry != first
+        gateway.silent.clear()
+        await refund.execute_update(RefundWorkflow.resolve, NOT_CHARGED)
+        assert await _ended(refund) == "succeeded"
+        assert (await placed.payment()).attention == frozenset()
+        assert (await placed.charged()).refunds == 1
+
+
 class _Swallowing(Silent):
     """Makes refunds and neither says so nor shows them."""
 
@@ -373,10 +466,3 @@ class _Swallowing(Silent):
         if self.swallows:
             raise OutcomeUnknownError("no answer")
         return await super().look_up_refund(transaction_id, name)
-
-
-async def _fast_forward(
-    shop: Shop, refund: WorkflowHandle[RefundWorkflow, str], by: timedelta
-) -> None:
-    async with asyncio.timeout(15):
-        await shop.skipper.fast_forward(refund, by)
