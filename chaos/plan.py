@@ -193,7 +193,7 @@ def _disturbances(random: Random, orders: Sequence[PlannedOrder]) -> list[Distur
     """As many as the orders ask for, each kind at least once."""
     some = max(1, len(orders) // 300)
     wanted: list[tuple[What, str, float]] = []
-    left = max(3, len(orders) * 16 // 100)
+    left = max(3, len(orders) * 17 // 100)
     while left > 0:
         burst = min(left, random.randint(2, 6))
         way = random.choice(("hang", "drop", "drop"))

@@ -164,9 +164,9 @@ async def test_what_reads_much_may_take_longer_than_what_somebody_waits_for(
 
     async def a_minute_passes() -> None:
         real = loop.time
-        monkeypatch.setattr(loop, "time", lambda: real() + 60)
-        await asyncio.sleep(0.01)
-        monkeypatch.undo()
+        with monkeypatch.context() as clock:
+            clock.setattr(loop, "time", lambda: real() + 60)
+            await asyncio.sleep(0.01)
 
     async with transaction(engine, seconds=300) as session:
         shown = await (await session.connection()).execute(text("SHOW statement_timeout"))
