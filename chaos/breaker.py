@@ -69,7 +69,7 @@ class Breaker:
         """How many there were."""
         return sum(dose.given for dose in self._kills.values())
 
-    async def doses(self) -> list[Dose]:
+    async def doses(self, load: Load) -> list[Dose]:
         """Everything that was done. Ask once, when all is at rest."""
         suffered = await self._scene.gateway.faults()
         for fault in self._ordered:
@@ -84,7 +84,7 @@ class Breaker:
             Dose("callbacks delayed", "delivery", given=told["accepted"].get("delay", 0)),
             Dose("callbacks dropped", "delivery", given=told["dropped"]),
             Dose("payments with every callback lost", "payment", given=told["silent_orders"]),
-            self._crowds(),
+            self._crowds(load),
         ]
 
     async def _kill(self, kill: Kill, load: Load) -> None:
@@ -107,11 +107,10 @@ class Breaker:
             for fault in self._ordered:
                 await fault.keep_up()
 
-    def _crowds(self) -> Dose:
-        crowds = sum(order.story is Story.CROWD for order in self._plan.orders)
-        dose = Dose(Story.CROWD, "payment", crowds, crowds)
-        dose.saw("requests", crowds * CROWD)
-        return dose
+    def _crowds(self, load: Load) -> Dose:
+        crowds = [order for order in self._plan.orders if order.story is Story.CROWD]
+        came = sum(load.was_placed(order) for order in crowds)
+        return Dose(Story.CROWD, "payment", len(crowds), came, {"requests": came * CROWD})
 
     def _read_logs(self) -> None:
         for what, (part, words) in _SAID.items():

@@ -26,6 +26,10 @@ class Load:
         """How many orders had their first request answered."""
         return len(self._placed)
 
+    def was_placed(self, order: PlannedOrder) -> bool:
+        """Whether its first request was answered."""
+        return order.order_id in self._placed
+
     @property
     def done(self) -> int:
         """How many orders the storefront has no more to do about."""

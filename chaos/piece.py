@@ -104,7 +104,7 @@ class _Piece:
         return Outcome(
             payments=self._load.placed,
             kills=self._breaker.kills,
-            doses=await self._breaker.doses(),
+            doses=await self._breaker.doses(self._load),
             verdict=await judge(evidence),
             surprises=self._shop.surprises,
             answers=dict(self._shop.answers),

@@ -185,9 +185,7 @@ class Checkout:
             return await self._ask(
                 self._workflow(order_id), PaymentWorkflow.resolve, ask, id_, doubt
             )
-        made = self._temporal.get_workflow_handle_for(
-            RefundWorkflow.run, names.refund_workflow_id(order_id, refund)
-        )
+        made = self._temporal.get_workflow_handle(names.refund_workflow_id(order_id, refund))
         return await self._ask(made, RefundWorkflow.resolve, ask, id_, doubt)
 
     async def tell(self, order_id: str, facts: list[Fact]) -> None:

@@ -188,8 +188,8 @@ async def a_dispute(shop: Shop) -> WorkflowHandle[DisputeWorkflow, str]:
     await placed.told(Event.DISPUTED)
     await shop.sandbox.control(f"disputes/{dispute['id']}", verdict="won")
     await placed.deliver("charge.dispute.closed")
-    workflow = shop.temporal.get_workflow_handle_for(
-        DisputeWorkflow.run, names.dispute_workflow_id(placed.order.order_id, dispute["id"])
+    workflow = shop.temporal.get_workflow_handle(
+        names.dispute_workflow_id(placed.order.order_id, dispute["id"])
     )
     await workflow.result()
     return workflow
