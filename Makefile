@@ -10,7 +10,10 @@ SEED ?= 1
 PIECE ?= 1000
 MINUTES ?= 8
 TIMES ?= 20
-SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 2 --dist loadscope --no-loadscope-reorder
+# In a folder of its own: pytest gives its usual one, servers and all, back to itself alone whenever
+# another run begins.
+SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 2 --dist loadscope --no-loadscope-reorder \
+	--basetemp=.tillflow/test
 
 .PHONY: run test chaos crashes traffic check lock picture guide clean help
 .DEFAULT_GOAL := help
@@ -30,6 +33,7 @@ run: $(READY)  ## start everything on this machine and place a sample order (ONC
 	$(BIN)/tillflow run $(if $(filter 1,$(ONCE)),--once)
 
 test: $(READY)  ## the whole suite, on real parts
+	@mkdir -p .tillflow
 	$(SUITE)
 
 chaos: $(READY)  ## break everything under load: N payments, KILLS, SEED; a fresh stack for each PIECE, MINUTES of load at most

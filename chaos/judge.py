@@ -1,6 +1,7 @@
 """The judge: eight invariants, by the gateway's own ledger and never by our word alone."""
 
 import asyncio
+from datetime import UTC, datetime
 
 from chaos.evidence import Evidence
 from chaos.judge_balance import figures_agree, ledger_is_balanced
@@ -32,7 +33,7 @@ async def judge(evidence: Evidence) -> Verdict:
     others = [
         every_payment_ended(gateway, records, evidence.left_open),
         applied_once(gateway, records),
-        no_workflow_stuck(runs, records, evidence.left_open),
+        no_workflow_stuck(runs, records, evidence.left_open, datetime.now(UTC)),
         goods_agree(gateway, records, evidence.stock),
         ledger_is_balanced(records),
     ]

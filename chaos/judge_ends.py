@@ -150,7 +150,9 @@ def _is_known(told: Told, facts: list[Fact]) -> bool:
     return any(fact.event in wanted and fact.reference == told.about for fact in facts)
 
 
-def no_workflow_stuck(runs: list[Run], records: Records, left_open: frozenset[str]) -> Invariant:
+def no_workflow_stuck(
+    runs: list[Run], records: Records, left_open: frozenset[str], now: datetime
+) -> Invariant:
     """Open may be what the plan leaves open, what has a next check, and a run of a schedule that
     has only just begun."""
     breaches = []
@@ -158,7 +160,7 @@ def no_workflow_stuck(runs: list[Run], records: Records, left_open: frozenset[st
     statuses: Counter[str] = Counter()
     for run in runs:
         statuses[run.status.name.lower()] += 1
-        if wrong := _wrong(run, undecided):
+        if wrong := _wrong(run, undecided, now):
             breaches.append(f"{run.workflow_id} ({run.type}): {wrong}")
     figures = {"histories read": len(runs), **dict(statuses.most_common())}
     sentence = "no workflow is stuck, failed or not deterministic"
@@ -170,12 +172,12 @@ def refused_refunds(runs: list[Run]) -> frozenset[str]:
     return frozenset(run.workflow_id.rpartition("-")[2] for run in runs if _is_refusal(run))
 
 
-def _wrong(run: Run, undecided: frozenset[str]) -> str | None:
+def _wrong(run: Run, undecided: frozenset[str], now: datetime) -> str | None:
     if run.problems:
         return "; ".join(run.problems)
     match run.status:
         case WorkflowExecutionStatus.RUNNING:
-            return None if _may_be_open(run, undecided) else "open, and nothing is left to do"
+            return None if _may_be_open(run, undecided, now) else "open, and nothing is left to do"
         case WorkflowExecutionStatus.COMPLETED | WorkflowExecutionStatus.CONTINUED_AS_NEW:
             return None
         case _ if _is_refusal(run):
@@ -184,9 +186,9 @@ def _wrong(run: Run, undecided: frozenset[str]) -> str | None:
             return f"{run.status.name.lower()}: {run.failure}"
 
 
-def _may_be_open(run: Run, undecided: frozenset[str]) -> bool:
+def _may_be_open(run: Run, undecided: frozenset[str], now: datetime) -> bool:
     if run.scheduled:
-        return datetime.now(UTC) - run.started_at < _SCHEDULED_RUN
+        return now - run.started_at < _SCHEDULED_RUN
     return any(
         run.workflow_id == names.payment_workflow_id(order_id)
         or run.workflow_id.startswith(names.refund_workflow_id(order_id, ""))

@@ -82,6 +82,10 @@ async def test_the_description_names_every_status_with_an_example(running: Runni
         "get /api/payment/{order_id}/refunds/{refund_id}": {
             *("200", "400", "401", "404", "500", "503")
         },
+        "post /api/payment/{order_id}/resolve": {
+            *("200", "400", "401", "404", "409", "500", "503")
+        },
+        "post /api/payment/{order_id}/acknowledge": {*("200", "400", "401", "404", "500", "503")},
         "get /api/payments": {"200", "400", "401", "500", "503"},
         "get /api/payment-methods": {"200", "400", "401", "500", "503"},
         "get /api/callbacks/foreign": {"200", "401", "500", "503"},

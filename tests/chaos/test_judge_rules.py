@@ -247,13 +247,13 @@ _REFUSAL = _run(
 def test_only_what_may_be_open_is_open_and_only_a_refusal_may_fail(
     run: Run, is_stuck: bool
 ) -> None:
-    found = no_workflow_stuck([run], _records(_order()), frozenset({"a"}))
+    found = no_workflow_stuck([run], _records(_order()), frozenset({"a"}), NOW)
     assert bool(found.breaches) is is_stuck
 
 
 def test_what_is_unknown_keeps_its_workflow_open_until_its_next_check() -> None:
     records = _records(_order(), next_check={"a": NOW + timedelta(hours=1)})
-    assert no_workflow_stuck([_run("refund-a-ref_1")], records, frozenset()).breaches == []
+    assert no_workflow_stuck([_run("refund-a-ref_1")], records, frozenset(), NOW).breaches == []
 
 
 def test_the_refunds_that_were_refused_are_known_by_name() -> None:

@@ -87,7 +87,7 @@ async def test_two_at_once_charge_once_and_one_is_told_to_wait(
 
     async def under_way() -> bool:
         waiting = await own_sandbox.http.get("/control/faults")
-        return bool(waiting.json() == {"faults": []})
+        return bool(waiting.json()["faults"] == [])
 
     await until(under_way)
     with pytest.raises(stripe.APIError) as refusal:

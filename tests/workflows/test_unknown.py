@@ -26,6 +26,12 @@ from tests.workflows.stand_ins import Forgetful, Silent
 MINUTE = timedelta(minutes=1)
 
 
+async def _next_check_is_after(placed: Placed, age: timedelta) -> bool:
+    """Whether the next check comes when it has been unknown for longer than `age`."""
+    shown = await _unknown(placed)
+    return shown.next_check_at is not None and shown.next_check_at - shown.since > age
+
+
 async def _unknown(placed: Placed) -> UnknownOutcome:
     """The one thing that is not known of the order, once it is shown."""
     found: list[UnknownOutcome] = []
@@ -137,9 +143,7 @@ async def test_past_its_age_limit_it_waits_for_an_operator_and_is_looked_up_hour
         await silent.pass_time(placed, timedelta(hours=3))
         waiting = await placed.payment()
         assert (waiting.state, waiting.attention) == (State.UNKNOWN, frozenset({worry}))
-        shown = await _unknown(placed)
-        assert shown.next_check_at is not None
-        assert shown.next_check_at - shown.since > timedelta(hours=3)
+        await until(lambda: _next_check_is_after(placed, timedelta(hours=3)))
         await placed.workflow.execute_update(PaymentWorkflow.resolve, NOT_CHARGED)
         failed = await placed.payment()
         assert failed.attempt is not None
