@@ -59,7 +59,10 @@ def payment_status(
         refunds_pending=_decimal(payment, payment.refunds_pending),
         disputed=_decimal(payment, payment.disputed),
         refundable=refundable(payment),
-        fees=[_fee_view(fee) for _, fee in sorted(payment.fees.items())],
+        fees=[
+            _fee_view(fee)
+            for fee in sorted(payment.fees.values(), key=lambda fee: (fee.currency, fee.minor))
+        ],
         capture_before=payment.capture_before if payment.state is State.AUTHORIZED else None,
         needs_attention=sorted(payment.attention),
         next_check_at=min(checks, default=None),
