@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.domain.methods import Method
 from app.domain.money import exponent
+from app.keyring import Keyring
 
 
 class Settings(BaseSettings):
@@ -17,6 +18,12 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(hide_input_in_errors=True, frozen=True, env_ignore_empty=True)
+
+    # The embedded stack says so itself. Everywhere else the rules of production hold.
+    embedded: bool = False
+
+    # id:base64 of 32 bytes, the newest first: what encrypts personal data and what enters Temporal.
+    encryption_keys: SecretStr
 
     # Where our data lives: postgresql+psycopg://user:password@host:port/database
     database_url: SecretStr
@@ -71,6 +78,12 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _are_keys(cls, value: SecretStr) -> SecretStr:
+        Keyring.parse(value.get_secret_value())  # raises where they are none
         return value
 
     @field_validator("default_currency")

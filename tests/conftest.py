@@ -40,6 +40,8 @@ hypothesis.settings.load_profile("tillflow")
 def settings_with(**known: Any) -> Settings:
     """Settings of which only what is `known` matters."""
     needed = {
+        "embedded": True,
+        "encryption_keys": "tests:" + b64encode(b"encryption key of the tests: 32!").decode(),
         "database_url": "postgresql+psycopg://nowhere",
         "temporal_address": "nowhere:7233",
         "stripe_api_key": KEY,

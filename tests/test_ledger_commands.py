@@ -26,6 +26,7 @@ async def _ledger(command: str, database_url: str) -> Result:
         "STRIPE_WEBHOOK_SECRET": "whsec_of_the_tests",
         "API_KEYS": "key-of-the-tests",
         "CALLBACK_SECRET": "whsec_of_the_tests",
+        "ENCRYPTION_KEYS": f"tests:{'A' * 43}=",
     }
     # In a thread of its own: the command runs an event loop.
     return await asyncio.to_thread(

@@ -21,6 +21,7 @@ class Credentials:
     stripe_api_key: str
     stripe_webhook_secret: str
     callback_secret: str
+    encryption_keys: str
 
     @classmethod
     def new(cls) -> Self:
@@ -28,20 +29,22 @@ class Credentials:
             stripe_api_key=f"sk_test_sandbox{secrets.token_hex(16)}",
             stripe_webhook_secret=f"whsec_{secrets.token_hex(24)}",
             callback_secret=f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}",
+            encryption_keys=f"embedded:{base64.b64encode(secrets.token_bytes(32)).decode()}",
         )
 
     @classmethod
     def kept_in(cls, folder: Path) -> Self:
-        """The folder's credentials, made now when it has none."""
+        """The folder's credentials; those that it does not have yet are made now."""
         file = folder / "secrets.json"
-        if not file.exists():
-            credentials = cls.new()
-            _write_private(file, json.dumps(asdict(credentials), indent=2) + "\n")
-            return credentials
+        new = asdict(cls.new())
         try:
-            return cls(**json.loads(file.read_text()))
+            kept = json.loads(file.read_text()) if file.exists() else {}
+            credentials = cls(**{**new, **kept})
         except (ValueError, TypeError):
             raise StackError(f"cannot read {file}; delete it to have new secrets made") from None
+        if kept.keys() != new.keys():
+            _write_private(file, json.dumps(asdict(credentials), indent=2) + "\n")
+        return credentials
 
 
 def _write_private(file: Path, text: str) -> None:

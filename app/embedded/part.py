@@ -18,6 +18,8 @@ _WITHHELD_PREFIXES = (
     "API_",
     "CALLBACK_SECRET",
     "DATABASE_",
+    "EMBEDDED",
+    "ENCRYPTION_KEYS",
     "HTTPS_PROXY",
     "HTTP_PROXY",
     "PG",

@@ -73,6 +73,8 @@ class Stack:
         """The settings of API and worker. What the user set for tuning stays as it is."""
         return {
             **inherited_environment(),
+            "EMBEDDED": "true",
+            "ENCRYPTION_KEYS": credentials.encryption_keys,
             "DATABASE_URL": self.postgres.url,
             "TEMPORAL_ADDRESS": self.temporal.address,
             "STRIPE_API_KEY": credentials.stripe_api_key,

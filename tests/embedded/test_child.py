@@ -1,8 +1,10 @@
 """What a part may count on while it is supervised."""
 
+import json
 import os
 import signal
 import socket
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,15 @@ def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
     assert Credentials.kept_in(tmp_path) == made
     assert Credentials.new() != made
+
+
+def test_a_secret_that_came_with_a_later_release_is_added(tmp_path: Path) -> None:
+    made = asdict(Credentials.kept_in(tmp_path))
+    del made["encryption_keys"]
+    (tmp_path / "secrets.json").write_text(json.dumps(made))
+    added = Credentials.kept_in(tmp_path)
+    assert asdict(added) == {**made, "encryption_keys": added.encryption_keys}
+    assert Credentials.kept_in(tmp_path) == added
 
 
 def test_secrets_that_cannot_be_read_are_not_replaced_behind_your_back(tmp_path: Path) -> None:

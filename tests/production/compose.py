@@ -1,6 +1,8 @@
 """Reads docker-compose.yml and .env.example as docker compose does."""
 
+import base64
 import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,12 @@ def example() -> tuple[list[str], dict[str, str]]:
     lines = re.findall(r"^(# )?([A-Z][A-Z_]*)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
     needed = [name for comment, name, _ in lines if not comment]
     return needed, {name: value for comment, name, value in lines if comment}
+
+
+def filled_in() -> dict[str, str]:
+    """What .env.example asks for, with secrets made up."""
+    keys = {"ENCRYPTION_KEYS": f"2026-11:{base64.b64encode(secrets.token_bytes(32)).decode()}"}
+    return {name: secrets.token_hex(16) for name in example()[0]} | keys
 
 
 def _filled(value: Any, environment: Mapping[str, str]) -> Any:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from tests.production.compose import (
     MissingVariableError,
     compose,
     example,
+    filled_in,
     services,
     variables,
 )
@@ -27,13 +27,15 @@ JOBS = ("temporal-schema", "temporal-namespace", "migrate")
 DATABASE_PASSWORDS = {"TEMPORAL_DB_PASSWORD", "TILLFLOW_DB_PASSWORD"}
 # The image sets it: a container that listens on its own loopback interface is of no use.
 SET_BY_IMAGE = {"API_HOST"}
+# The embedded stack alone sets it; what is deployed is production.
+NEVER_SET = {"EMBEDDED"}
 # The services have these from the compose file itself.
 PROVIDED = {"DATABASE_URL", "TEMPORAL_ADDRESS"}
 
 FIELDS = {name.upper(): field for name, field in Settings.model_fields.items()}
 SANDBOX_FIELDS = {f"SANDBOX_{name.upper()}" for name in SandboxSettings.model_fields}
 NEEDED, DEFAULTS = example()
-FILLED_IN = {name: secrets.token_hex(16) for name in NEEDED}
+FILLED_IN = filled_in()
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def test_every_variable_is_a_setting_or_a_database_password() -> None:
 @pytest.mark.parametrize("name", TILLFLOW)
 def test_each_process_is_handed_every_setting_and_nothing_else(name: str) -> None:
     handed = compose(FILLED_IN)["services"][name]["environment"]
-    assert handed.keys() == FIELDS.keys() - SET_BY_IMAGE
+    assert handed.keys() == FIELDS.keys() - SET_BY_IMAGE - NEVER_SET
 
 
 def test_the_sandbox_is_handed_sandbox_settings() -> None:
@@ -65,7 +67,7 @@ def test_the_sandbox_is_handed_sandbox_settings() -> None:
 
 
 def test_the_example_explains_every_variable_and_no_other() -> None:
-    used = variables().keys() | (FIELDS.keys() - SET_BY_IMAGE)
+    used = variables().keys() | (FIELDS.keys() - SET_BY_IMAGE - NEVER_SET)
     assert sorted([*NEEDED, *DEFAULTS]) == sorted(used)
 
 

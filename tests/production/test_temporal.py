@@ -15,11 +15,11 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from app.embedded.binaries import packaged_binary
 from app.embedded.temporal import SEARCH_ATTRIBUTES
-from tests.production.compose import ROOT, example, services
+from tests.production.compose import ROOT, filled_in, services
 
 DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
 NAMESPACE = "shop"
-SERVICES = services(dict.fromkeys(example()[0], "x") | {"TEMPORAL_NAMESPACE": NAMESPACE})
+SERVICES = services(filled_in() | {"TEMPORAL_NAMESPACE": NAMESPACE})
 
 
 async def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
