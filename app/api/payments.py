@@ -42,6 +42,7 @@ from app.domain.payment import (
     State,
     apply,
 )
+from app.domain.records import RecordsUnavailableError
 from app.wiring import Parts
 from app.workflows.messages import AttemptInput
 
@@ -170,9 +171,26 @@ async def _pay(
         return known
     if not running:
         raise _closed(known)
-    # It is on its way, but not in the records yet: no earlier attempt may speak for it.
-    sent = Fact(Event.ATTEMPTED, datetime.now(UTC), Source.API, attempt=number, method=token.method)
-    return apply(known, sent)
+    return await _taken_on(parts, known, number, token.method, key)
+
+
+async def _taken_on(
+    parts: Parts, known: Payment, number: int, method: PaymentMethod, key: str | None
+) -> Payment:
+    """Note an attempt that no worker has begun yet: the earlier one may not speak for it, neither
+    in our answer nor when the storefront asks again."""
+    sent = Fact(
+        Event.ATTEMPTED,
+        datetime.now(UTC),
+        Source.API,
+        attempt=number,
+        method=method,
+        idempotency_key=key,
+    )
+    try:
+        return await parts.records.append(known.order_id, [sent])
+    except RecordsUnavailableError:
+        return apply(known, sent)  # it is made all the same
 
 
 async def _accept_mandate(parts: Parts, order: Order, body: InitiateRequest) -> None:
