@@ -2,13 +2,14 @@
 saved to be replayed (see save_histories.py)."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio.client import WorkflowHandle
 
 from app.domain.facts import Event
 from app.domain.fulfilment import Phase, StepPlan
+from app.domain.gateway import Period
 from app.domain.methods import Method
 from app.domain.money import Money
 from app.domain.order import Capture
@@ -17,8 +18,9 @@ from app.domain.unknown import Resolution
 from app.fulfilment.reserve_stock import set_stock
 from app.temporal import names
 from app.workflows.dispute import DisputeWorkflow
-from app.workflows.messages import CancelInput, CaptureInput, ResolveInput
+from app.workflows.messages import CancelInput, CaptureInput, ReconcileInput, ResolveInput
 from app.workflows.payment import PaymentWorkflow
+from app.workflows.reconcile import Reconciled, ReconcileWorkflow
 from app.workflows.refund import RefundWorkflow
 from tests.sandbox.program import payment
 from tests.workflows.shop import EXPIRY, Placed, Shop
@@ -195,7 +197,33 @@ async def a_dispute(shop: Shop) -> WorkflowHandle[DisputeWorkflow, str]:
     return workflow
 
 
-SAVED: list[Callable[[Shop], Awaitable[Placed | WorkflowHandle[Any, str]]]] = [
+async def money_after_the_end(shop: Shop) -> WorkflowHandle[Any, Any]:
+    """A payment behind our back for an order that is over: given back."""
+    placed = await an_expiry(shop)
+    await shop.sandbox.stripe.payment_intents.create_async(unheard_of(placed))
+    event = await placed.event("payment_intent.amount_capturable_updated")
+    await shop.delivery.deliver(event)
+    late = names.late_event_workflow_id(event.gateway, event.event_id)
+    workflow = shop.temporal.get_workflow_handle(late)
+    await workflow.result()
+    return workflow
+
+
+async def a_reconciliation(shop: Shop) -> WorkflowHandle[ReconcileWorkflow, Reconciled]:
+    """Of a paid order: page by page, and nothing differs."""
+    since = datetime.now(UTC).replace(microsecond=0)
+    placed = await a_happy_path(shop)
+    workflow = await shop.skipper.client.start_workflow(
+        ReconcileWorkflow.run,
+        ReconcileInput(Period(since, datetime.now(UTC) + timedelta(seconds=1))),
+        id=f"reconcile-{placed.order.order_id}",
+        task_queue=shop.task_queue,
+    )
+    await workflow.result()
+    return workflow
+
+
+SAVED: list[Callable[[Shop], Awaitable[Placed | WorkflowHandle[Any, Any]]]] = [
     a_happy_path,
     a_decline_then_another_card,
     a_lost_callback,
@@ -210,6 +238,8 @@ SAVED: list[Callable[[Shop], Awaitable[Placed | WorkflowHandle[Any, str]]]] = [
     a_capture_that_an_operator_decides,
     a_refund_that_an_operator_decides,
     a_dispute,
+    money_after_the_end,
+    a_reconciliation,
 ]
 
 
