@@ -7,6 +7,7 @@ from typing import Any
 
 from temporalio.client import WorkflowHandle
 
+from app.activities.reconciliation import Reconciled
 from app.domain.facts import Event
 from app.domain.fulfilment import Phase, StepPlan
 from app.domain.gateway import Period
@@ -20,7 +21,7 @@ from app.temporal import names
 from app.workflows.dispute import DisputeWorkflow
 from app.workflows.messages import CancelInput, CaptureInput, ReconcileInput, ResolveInput
 from app.workflows.payment import PaymentWorkflow
-from app.workflows.reconcile import Reconciled, ReconcileWorkflow
+from app.workflows.reconcile import ReconcileWorkflow
 from app.workflows.refund import RefundWorkflow
 from tests.sandbox.program import payment
 from tests.workflows.shop import EXPIRY, Placed, Shop
