@@ -15,7 +15,7 @@ TIMES ?= 20
 SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 2 --dist loadscope --no-loadscope-reorder \
 	--basetemp=.tillflow/test
 
-.PHONY: run test chaos crashes traffic check lock picture guide clean help
+.PHONY: run test chaos crashes bench traffic check lock picture guide clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -41,6 +41,9 @@ chaos: $(READY)  ## break everything under load: N payments, KILLS, SEED; a fres
 
 crashes: $(READY)  ## kill workers at every boundary of every activity, TIMES each
 	$(BIN)/python -m chaos.crashes --times $(TIMES)
+
+bench: $(READY)  ## what callbacks wait for their answer, with Temporal and without it
+	$(BIN)/python -m bench
 
 traffic: $(READY)  ## the suite again, its traffic with the gateway recorded and judged
 	@mkdir -p .tillflow && rm -f .tillflow/traffic.jsonl
