@@ -86,6 +86,10 @@ class Settings(BaseSettings):
         Keyring.parse(value.get_secret_value())  # raises where they are none
         return value
 
+    def keyring(self) -> Keyring:
+        """The encryption keys."""
+        return Keyring.parse(self.encryption_keys.get_secret_value())
+
     @field_validator("default_currency")
     @classmethod
     def _known(cls, value: str) -> str:

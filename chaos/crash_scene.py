@@ -213,7 +213,7 @@ class Scene:
 @asynccontextmanager
 async def staged(stack: Stack, folder: Path) -> AsyncIterator[Scene]:
     """On a running stack whose worker is `CrashingWorkers(folder, …)`."""
-    scene = Scene(stack, CrashPoints(folder), await Client.connect(stack.temporal.address))
+    scene = Scene(stack, CrashPoints(folder), await stack.temporal_client())
     try:
         await ensure_schedules(scene.temporal, "tillflow")
         await set_stock(scene.engine, SKU, ON_THE_SHELF)

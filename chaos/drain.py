@@ -46,7 +46,7 @@ async def drained(
 ) -> Waiting:
     """Wait until nothing is left to do but what `left_open` orders wait for; what still was when
     the time was up."""
-    client = await Client.connect(stack.temporal.address)
+    client = await stack.temporal_client()
     deadline = asyncio.get_running_loop().time() + seconds
     calm, said = 0, ""
     async with await psycopg.AsyncConnection.connect(stack.database, autocommit=True) as database:

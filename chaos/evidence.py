@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from temporalio.client import Client
+
 
 class Kind(StrEnum):
     """What was asked."""
@@ -64,7 +66,7 @@ class Evidence:
 
     acknowledged: list[Acknowledged]
     database_url: str
-    temporal_address: str
+    temporal: Client
     sandbox_url: str
     stock: Mapping[str, int] = field(default_factory=dict)
     left_open: frozenset[str] = frozenset()

@@ -25,7 +25,7 @@ async def judge(evidence: Evidence) -> Verdict:
     gateway, records, runs = await asyncio.gather(
         read_gateway(evidence.sandbox_url),
         read_records(evidence.database_url),
-        read_workflows(evidence.temporal_address, evidence.task_queue),
+        read_workflows(evidence.temporal, evidence.task_queue),
     )
     once, charged_twice = charged_once(gateway, records)
     kept, lost = nothing_lost(evidence.acknowledged, gateway, records, refused_refunds(runs))

@@ -35,9 +35,8 @@ class Run:
     problems: list[str]
 
 
-async def read_workflows(address: str, task_queue: str) -> list[Run]:
+async def read_workflows(client: Client, task_queue: str) -> list[Run]:
     """Every run on `task_queue`, with its whole history looked through."""
-    client = await Client.connect(address)
     room = asyncio.Semaphore(_AT_ONCE)
 
     async def one(found: WorkflowExecution) -> Run:
@@ -61,7 +60,8 @@ async def _run(client: Client, found: WorkflowExecution) -> Run:
             task = event.workflow_task_failed_event_attributes
             if task.cause not in _OVERTAKEN:
                 cause = WorkflowTaskFailedCause.Name(task.cause)
-                problems.append(f"{cause}: {task.failure.message}")
+                failed = await client.data_converter.decode_failure(task.failure)
+                problems.append(f"{cause}: {failed}")
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
             ended = event.workflow_execution_failed_event_attributes.failure
             failure = ended.application_failure_info.type

@@ -93,7 +93,7 @@ class _Piece:
         evidence = Evidence(
             self._acknowledgements.read(),
             self._stack.postgres.url,
-            self._stack.temporal.address,
+            await self._stack.temporal_client(),
             self._stack.sandbox.url,
             self._stock,
             self._left_open,

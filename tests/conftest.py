@@ -30,6 +30,7 @@ from app.embedded.postgres import PostgresPart
 from app.embedded.supervisor import Supervisor
 from app.embedded.temporal import TemporalPart
 from app.gateways.stripe import StripeGateway
+from app.temporal.client import connect
 from tests.sandbox.program import KEY, SECRET, Receiver, Sandbox
 
 # Without a stopwatch: this machine may be slow.
@@ -123,7 +124,7 @@ async def temporal_address(supervisor: Supervisor, stack_folder: Path) -> str:
 
 @pytest.fixture(scope="session")
 async def temporal_client(temporal_address: str) -> Client:
-    return await Client.connect(temporal_address)
+    return await connect(settings_with(temporal_address=temporal_address))
 
 
 @pytest.fixture(scope="session")

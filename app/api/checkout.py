@@ -28,6 +28,7 @@ from temporalio.workflow import UpdateMethodMultiParam
 from app.api.problems import ProblemError, unavailable
 from app.domain.facts import Fact
 from app.domain.order import Order
+from app.keyring import UnknownKeyError
 from app.temporal import names
 from app.temporal.client import RPC_TIMEOUT
 from app.wiring import Parts
@@ -42,6 +43,13 @@ from app.workflows.payment import PaymentWorkflow
 from app.workflows.refund import RefundWorkflow
 
 _OUT_OF_REACH = "The workflow engine is out of reach."
+# An answer that this process has no key for (yet) is none: the records tell.
+_UNANSWERED = (
+    TimeoutError,
+    RPCError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    UnknownKeyError,
+)
 _HEALTH_SECONDS = 3
 _Ask = TypeVar("_Ask")
 _Workflow = TypeVar("_Workflow")
@@ -95,7 +103,7 @@ class Checkout:
                 await handle.result()
         except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError):
             return False
-        except (TimeoutError, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+        except _UNANSWERED as error:
             if _ended(error):
                 return False
             if not kept and not accepted and not await self._kept(order, attempt):
@@ -159,7 +167,7 @@ class Checkout:
             return Answer.REFUSED
         except WorkflowAlreadyStartedError:
             return Answer.ENDED
-        except (TimeoutError, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+        except _UNANSWERED as error:
             if _ended(error):
                 return Answer.ENDED
             if not accepted and not await self._is_running(workflow):
@@ -222,7 +230,7 @@ class Checkout:
                 await handle.result()
         except WorkflowUpdateFailedError:
             return Answer.REFUSED
-        except (TimeoutError, RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+        except _UNANSWERED as error:
             if _ended(error):
                 return Answer.ENDED
             if not accepted:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from temporalio.client import Client
+
 from app.embedded.credentials import DEVELOPMENT_API_KEY, Credentials
 from app.embedded.folder import claimed
 from app.embedded.mail import MailPart
@@ -15,6 +17,8 @@ from app.embedded.sandbox import SandboxPart
 from app.embedded.services import ApiPart, Migrations, SampleStock, WorkerPart
 from app.embedded.supervisor import Supervisor
 from app.embedded.temporal import TemporalPart
+from app.keyring import Keyring
+from app.temporal.codec import encrypting
 
 LEFTOVER_SECONDS = 10.0
 
@@ -53,6 +57,11 @@ class Stack:
         await self.supervisor.run(self._migrations)
         await self.supervisor.run(self._sample_stock)
         await self.supervisor.start(self.api, self.worker)
+
+    async def temporal_client(self) -> Client:
+        """A client that can read what API and worker tell Temporal."""
+        keys = Keyring.parse(Credentials.kept_in(self.folder).encryption_keys)
+        return await Client.connect(self.temporal.address, data_converter=encrypting(keys))
 
     def _assemble(self, credentials: Credentials) -> None:
         callback_url = f"{self.api_url}/api/payment/callback"

@@ -7,12 +7,14 @@ from temporalio.client import Client
 from temporalio.service import TLSConfig
 
 from app.config import Settings
+from app.temporal.codec import encrypting
 
 RPC_TIMEOUT = timedelta(seconds=5)
 
 
 async def connect(settings: Settings, *, lazy: bool = False) -> Client:
-    """A client of the cluster in `settings`; a lazy one connects at its first call."""
+    """A client of the cluster in `settings`; a lazy one connects at its first call. What it sends
+    is encrypted."""
     api_key = settings.temporal_api_key
     return await Client.connect(
         settings.temporal_address,
@@ -20,6 +22,7 @@ async def connect(settings: Settings, *, lazy: bool = False) -> Client:
         api_key=api_key.get_secret_value() if api_key is not None else None,
         tls=_tls(settings),
         lazy=lazy,
+        data_converter=encrypting(settings.keyring()),
     )
 
 

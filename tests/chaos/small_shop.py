@@ -203,7 +203,7 @@ async def run_small_shop(
     evidence = Evidence(
         shop.acknowledged,
         database_url,
-        temporal_address,
+        shop.parts.temporal,
         sandbox.url,
         stock={"mug": MUGS},
         left_open=frozenset({"held"}),

@@ -333,7 +333,7 @@ class Running:
         return left
 
     async def temporal(self) -> Client:
-        return await Client.connect(self.stack.temporal.address)
+        return await self.stack.temporal_client()
 
     async def at_rest(self, order_id: str) -> None:
         """Wait until the payment's workflow has nothing left to do but to wait."""

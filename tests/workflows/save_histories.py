@@ -42,6 +42,7 @@ async def save(*, everything: bool) -> None:
             await sandbox.start()
             await asyncio.to_thread(migrate, postgres.url)
             engine = create_engine(postgres.url)
+            # Nothing is encrypted, so that a history can be read.
             client = await Client.connect(temporal.address, identity="tests")
             gateway = StandIn(sandbox)
             async with open_shop(client, engine, sandbox, gateway) as shop:

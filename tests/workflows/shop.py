@@ -357,10 +357,12 @@ async def open_shop(
     gateway: Gateway,
     steps: Sequence[FulfilmentStep] | None = None,
     age_limit: timedelta = timedelta(days=1),
+    queue: str | None = None,
 ) -> AsyncIterator[Shop]:
-    """A shop with a worker of its own. `age_limit`: how old an unknown outcome may become."""
+    """A shop with a worker of its own. `age_limit`: how old an unknown outcome may become. `queue`:
+    the task queue of a shop whose work it goes on with, or shares."""
     skipper = TimeSkipper(client)
-    queue = f"shop-{uuid4().hex}"
+    queue = queue or f"shop-{uuid4().hex}"
     records = PostgresRecords(engine, gateway.name)
     delivery = CallbackDelivery(skipper.client, records, queue)
     steps = real_steps(engine) if steps is None else steps
