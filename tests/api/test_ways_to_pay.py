@@ -10,6 +10,7 @@ from app.domain.methods import Method
 from app.embedded.ports import free_port
 from app.embedded.services import ApiPart
 from tests.api.problems import places, problem
+from tests.in_clear import decrypted
 from tests.walk.cards import canary, found_in
 from tests.walk.running import INITIATE, Json, Running, by_token, card, new_order, request
 
@@ -289,9 +290,9 @@ async def test_where_a_debit_was_allowed_from_is_kept_with_the_order_only(runnin
     assert await running.query(kept, body["order_id"]) == [(MANDATE,)]
     elsewhere = "SELECT count(*) FROM payment_events WHERE fact::text LIKE %s"
     assert await running.query(elsewhere, f"%{MANDATE['ip_address']}%") == [(0,)]
-    workflow = (await running.temporal()).get_workflow_handle(f"payment-{body['order_id']}")
-    history = await workflow.fetch_history()
-    told = b"".join(event.SerializeToString() for event in history.events)
+    temporal = await running.temporal()
+    workflow = temporal.get_workflow_handle(f"payment-{body['order_id']}")
+    told = await decrypted(temporal, (await workflow.fetch_history()).events)
     assert second["payment_method_token"].encode() in told
     assert MANDATE["ip_address"].encode() not in told
     other = {**second, "mandate": {**MANDATE, "ip_address": "203.0.113.8"}}

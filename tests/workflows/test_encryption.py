@@ -37,8 +37,8 @@ from app.wiring import build
 from app.workflows.messages import CancelInput
 from app.workflows.payment import PaymentWorkflow
 from tests.conftest import settings_with
+from tests.in_clear import found_in, in_clear, payloads
 from tests.sandbox.program import Sandbox, until
-from tests.workflows.clear import found_in, in_clear, payloads
 from tests.workflows.shop import Placed, Shop, open_shop
 from tests.workflows.stand_ins import StandIn
 from worker import WORKFLOWS

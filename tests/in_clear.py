@@ -1,7 +1,7 @@
 """Looking for what Temporal keeps in clear: in its database, and in what it tells."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import MarkerRecordedEventAttributes
+from temporalio.client import Client
 
 from app.temporal.codec import ENCODING
 
@@ -53,6 +54,14 @@ def payloads(told: Message) -> Iterator[Payload]:
     for part in _parts(told):
         if isinstance(part, Payload) and part.metadata.get("encoding") == ENCODING:
             yield part
+
+
+async def decrypted(client: Client, told: Iterable[Message]) -> bytes:
+    """What is encrypted in those messages, as the client's keys open it."""
+    codec = client.data_converter.payload_codec
+    assert codec is not None
+    opened = await codec.decode([payload for each in told for payload in payloads(each)])
+    return b"\n".join(payload.data for payload in opened)
 
 
 def _parts(told: Message) -> Iterator[Message]:
