@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app import ledger_commands
+from app import key_commands, ledger_commands
 from app.domain.records import RecordsUnavailableError
 from app.embedded.errors import StackError
 
@@ -24,6 +24,7 @@ _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 stock = typer.Typer(help="What is on the shelf.", no_args_is_help=True)
 app.add_typer(stock, name="stock")
 app.add_typer(ledger_commands.ledger, name="ledger")
+app.add_typer(key_commands.keys, name="keys")
 
 
 @app.command()

@@ -50,7 +50,6 @@ class Settings(BaseSettings):
     # The doors.
     api_host: str = "127.0.0.1"
     api_port: int = 8700
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(min_length=1)
     callback_secret: SecretStr  # Standard Webhooks: whsec_ + base64
     # Raw card numbers put the whole API in PCI DSS scope (SAQ D), so they are off unless asked for.
     accept_raw_cards: bool = False
@@ -73,7 +72,7 @@ class Settings(BaseSettings):
 
     log_level: str = "INFO"
 
-    @field_validator("api_keys", "payment_methods", mode="before")
+    @field_validator("payment_methods", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

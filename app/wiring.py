@@ -18,6 +18,7 @@ from app.activities.refunds import RefundActivities
 from app.activities.stranded import StrandedActivities
 from app.activities.unknown import UnknownActivities
 from app.config import Settings
+from app.db.api_keys import ApiKeys
 from app.db.engine import create_engine
 from app.db.reconciliation import PostgresReconciliations
 from app.db.records import PostgresRecords
@@ -46,6 +47,7 @@ class Parts:
     gateway: Gateway
     generic_callbacks: GenericCallbacks
     steps: tuple[FulfilmentStep, ...]
+    api_keys: ApiKeys
     records: Records
     reconciliations: Reconciliations
     temporal: Client
@@ -154,6 +156,7 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
         gateway=gateway,
         generic_callbacks=GenericCallbacks(settings.callback_secret.get_secret_value()),
         steps=steps,
+        api_keys=ApiKeys(engine, embedded=settings.embedded),
         records=records,
         reconciliations=PostgresReconciliations(engine),
         temporal=temporal,

@@ -13,7 +13,8 @@ from statistics import quantiles
 import httpx
 from standardwebhooks import Webhook
 
-from app.embedded.credentials import DEVELOPMENT_API_KEY, Credentials
+from app.domain.api_keys import DEVELOPMENT_API_KEY
+from app.embedded.credentials import Credentials
 from app.embedded.stack import Stack
 
 _ORDERS = 40

@@ -15,7 +15,8 @@ from temporalio.testing import TimeSkipper
 
 from app.db.engine import create_engine
 from app.db.records import PostgresRecords
-from app.embedded.credentials import DEVELOPMENT_API_KEY, Credentials
+from app.domain.api_keys import DEVELOPMENT_API_KEY
+from app.embedded.credentials import Credentials
 from app.embedded.services import WorkerPart
 from app.embedded.stack import Stack
 from app.fulfilment.reserve_stock import set_stock

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from app.embedded.credentials import DEVELOPMENT_API_KEY
+from app.domain.api_keys import DEVELOPMENT_API_KEY
 from chaos.evidence import Acknowledged, Acknowledgements, Kind
 from chaos.plan import PlannedOrder
 

@@ -17,11 +17,13 @@ import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
+from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from app.config import Settings
+from app.db.api_keys import ApiKeys
 from app.db.engine import create_engine
 from app.db.migrate import migrate
 from app.db.records import PostgresRecords
@@ -47,10 +49,19 @@ def settings_with(**known: Any) -> Settings:
         "temporal_address": "nowhere:7233",
         "stripe_api_key": KEY,
         "stripe_webhook_secret": SECRET,
-        "api_keys": "key-of-the-tests",
         "callback_secret": "whsec_" + b64encode(b"callback secret of the tests").decode(),
     }
     return Settings(**{**needed, **known})
+
+
+def environment_of(**known: Any) -> dict[str, str]:
+    """The environment of a command for which only what is `known` matters."""
+    settings = settings_with(**{"embedded": False, **known})
+    given = settings.model_dump(include=settings.model_fields_set - {"embedded"})
+    return {
+        name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in given.items()
+    }
 
 
 @pytest.fixture(scope="session")
@@ -76,10 +87,13 @@ async def postgres_url(supervisor: Supervisor, stack_folder: Path) -> str:
 
 @pytest.fixture(scope="session")
 async def template_url(postgres_url: str) -> str:
-    """A migrated database without a row. Only to be copied."""
+    """A migrated database without a row but the development key. Only to be copied."""
     url = _database(postgres_url, "template_of_tests")
     await _execute(postgres_url, "CREATE DATABASE {}", url)
     await asyncio.to_thread(migrate, url)
+    engine = create_engine(url)
+    await ApiKeys(engine, embedded=True).put_development_key()
+    await engine.dispose()
     return url
 
 

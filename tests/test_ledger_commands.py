@@ -24,7 +24,6 @@ async def _ledger(command: str, database_url: str) -> Result:
         "TEMPORAL_ADDRESS": "nowhere:7233",
         "STRIPE_API_KEY": "sk_test",
         "STRIPE_WEBHOOK_SECRET": "whsec_of_the_tests",
-        "API_KEYS": "key-of-the-tests",
         "CALLBACK_SECRET": "whsec_of_the_tests",
         "ENCRYPTION_KEYS": f"tests:{'A' * 43}=",
     }

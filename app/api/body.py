@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.access import KeyedRoute
 from app.api.problems import FieldError, Kind, ProblemError, answer
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -35,8 +35,8 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-class ExactRoute(APIRoute):
-    """A route whose JSON body keeps numbers as they were written."""
+class ExactRoute(KeyedRoute):
+    """A keyed route whose JSON body keeps numbers as they were written."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         handle = super().get_route_handler()

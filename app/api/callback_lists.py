@@ -3,11 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.access import WithParts, require_key
-from app.api.problems import Kind, documented
+from app.api.access import KeyedRoute, WithParts
 from app.domain.records import ForeignCallback, WaitingCallback
 
 SHOWN = 100
@@ -15,8 +14,7 @@ SHOWN = 100
 router = APIRouter(
     prefix="/api/callbacks",
     tags=["callbacks"],
-    dependencies=[Depends(require_key)],
-    responses=documented(Kind.UNAUTHORIZED, Kind.UNAVAILABLE),
+    route_class=KeyedRoute,
 )
 
 _FOREIGN: dict[str, Any] = {

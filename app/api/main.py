@@ -19,6 +19,7 @@ from app.api import (
     reconciliations,
     refunds,
 )
+from app.api.access import check_doors, with_keys
 from app.api.body import BoundedBody
 from app.api.deliverers import Deliverers
 from app.api.memory import keep_out_of_dumps
@@ -61,7 +62,8 @@ def create_app(parts: Parts | None = None) -> FastAPI:
     app.include_router(methods.router)
     app.include_router(reconciliations.router)
     app.include_router(health.router)
-    app.openapi_schema = problems.with_problems(app.openapi())
+    check_doors(app)
+    app.openapi_schema = with_keys(problems.with_problems(app.openapi()))
     return app
 
 

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
-from app.api.access import WithParts, require_key
+from app.api.access import WithClient, WithParts
 from app.api.body import ExactRoute
 from app.api.checkout import Answer, Checkout
 from app.api.orders import OrderIdPath, find_payment
 from app.api.problems import FieldError, Kind, ProblemError, documented, invalid
 from app.api.schemas import AcknowledgeRequest, PaymentStatus, ResolveRequest
 from app.api.views import payment_status
+from app.domain.api_keys import Client
 from app.domain.facts import Event, Fact, Source
 from app.domain.payment import Payment
 from app.domain.unknown import Operation, UnknownOutcome
@@ -22,7 +23,6 @@ router = APIRouter(
     prefix="/api/payment",
     tags=["operators"],
     route_class=ExactRoute,
-    dependencies=[Depends(require_key)],
 )
 
 
@@ -31,18 +31,19 @@ router = APIRouter(
     summary="Decide about an outcome that the gateway does not tell",
     responses=documented(
         Kind.INVALID_REQUEST,
-        Kind.UNAUTHORIZED,
         Kind.NOT_FOUND,
         Kind.NOTHING_UNKNOWN,
-        Kind.UNAVAILABLE,
     ),
 )
-async def resolve(order_id: OrderIdPath, body: ResolveRequest, parts: WithParts) -> PaymentStatus:
-    """The gateway is asked first: what it tells stands, whatever was decided. Recorded with `actor`
-    and `reason`."""
+async def resolve(
+    order_id: OrderIdPath, body: ResolveRequest, parts: WithParts, client: WithClient
+) -> PaymentStatus:
+    """The gateway is asked first: what it tells stands, whatever was decided. Recorded with who
+    decided and `reason`."""
     payment = await find_payment(parts, order_id)
     meant = _meant(await parts.records.unknown_outcomes(order_id), body)
-    decision = ResolveInput(body.outcome, body.actor, body.reason, body.transaction_id)
+    actor = _actor(body.actor, client)
+    decision = ResolveInput(body.outcome, actor, body.reason, body.transaction_id)
     answer = await Checkout(parts).resolve(
         order_id, decision, meant, known_facts=len(await parts.records.facts(order_id))
     )
@@ -54,10 +55,10 @@ async def resolve(order_id: OrderIdPath, body: ResolveRequest, parts: WithParts)
 @router.post(
     "/{order_id}/acknowledge",
     summary="Note that somebody has looked at what needs attention",
-    responses=documented(Kind.INVALID_REQUEST, Kind.UNAUTHORIZED, Kind.NOT_FOUND, Kind.UNAVAILABLE),
+    responses=documented(Kind.INVALID_REQUEST, Kind.NOT_FOUND),
 )
 async def acknowledge(
-    order_id: OrderIdPath, body: AcknowledgeRequest, parts: WithParts
+    order_id: OrderIdPath, body: AcknowledgeRequest, parts: WithParts, client: WithClient
 ) -> PaymentStatus:
     """What `needs_attention` shows, or those of it that `worries` names. Whatever comes later needs
     attention again. Safe to repeat; works after the order's end, too."""
@@ -73,7 +74,7 @@ async def acknowledge(
             datetime.now(UTC),
             Source.OPERATOR,
             reason=body.reason,
-            actor=body.actor,
+            actor=_actor(body.actor, client),
             acknowledged=worries,
         )
         await parts.records.append(order_id, [looked_at])
@@ -82,6 +83,11 @@ async def acknowledge(
     if known:  # told again to be safe: a workflow that is running may have missed an earlier time
         await Checkout(parts).tell(order_id, known)
     return await _as_it_is(parts, order_id)
+
+
+def _actor(named: str | None, client: Client) -> str:
+    """Whose key it is, which is certain, behind whom the client names."""
+    return f"{named} ({client.name})" if named is not None else client.name
 
 
 def _meant(unknown: Sequence[UnknownOutcome], body: ResolveRequest) -> str | None:

@@ -41,6 +41,7 @@ class Kind(Enum):
     RAW_CARDS_OFF = ("raw-cards-not-accepted", 400, "Send a payment method token, not a card")
     INVALID_CALLBACK = ("invalid-callback", 400, "The callback is not valid")
     UNAUTHORIZED = ("unauthorized", 401, "An API key is needed")
+    FORBIDDEN = ("forbidden", 403, "The API key is for something else")
     NOT_FOUND = ("not-found", 404, "There is nothing here")
     METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "This address takes another method")
     ORDER_MISMATCH = ("order-mismatch", 409, "The order exists with another amount or customer")
@@ -254,7 +255,14 @@ _EXAMPLES: dict[Kind, tuple[str, dict[str, Any]]] = {
         {},
     ),
     Kind.INVALID_CALLBACK: ("the callback is not signed. Nothing was stored.", {}),
-    Kind.UNAUTHORIZED: ("Send your API key as `Authorization: Bearer <API key>`.", {}),
+    Kind.UNAUTHORIZED: (
+        "This API key is not known. Send yours as `Authorization: Bearer <API key>`.",
+        {},
+    ),
+    Kind.FORBIDDEN: (
+        "This needs an API key with the scope refunds:write. Nothing was done.",
+        {"needed_scope": "refunds:write"},
+    ),
     Kind.NOT_FOUND: ("No order order-12345 was started here.", {}),
     Kind.METHOD_NOT_ALLOWED: ("See /docs for the addresses and their methods.", {}),
     Kind.ORDER_MISMATCH: (

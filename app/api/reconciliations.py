@@ -4,18 +4,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.access import WithParts, require_key
-from app.api.problems import Kind, documented
+from app.api.access import KeyedRoute, WithParts
 from app.domain.money import Money
 from app.domain.reconciliation import Figure, Finding, Line, Report, Verdict
 from app.domain.reconciliation import Kind as Thing
 
 SHOWN = 20
 
-router = APIRouter(prefix="/api", tags=["operators"], dependencies=[Depends(require_key)])
+router = APIRouter(prefix="/api", tags=["operators"], route_class=KeyedRoute)
 
 _LATEST: dict[str, Any] = {
     "reconciliation_id": "01a206db-7d14-79d6-81df-3c8267d2200f",
@@ -100,7 +99,6 @@ class ReconciliationList(BaseModel):
 @router.get(
     "/reconciliations",
     summary="Our books beside the gateway's",
-    responses=documented(Kind.UNAUTHORIZED, Kind.UNAVAILABLE),
 )
 async def reconciliations(parts: WithParts) -> ReconciliationList:
     """The latest twenty. `tillflow reconcile` compares any period."""

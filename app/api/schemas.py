@@ -313,7 +313,9 @@ class ResolveRequest(BaseModel):
     refund_id: _GatewaysId | None = Field(
         default=None, description="Where more than one refund is unknown: which one."
     )
-    actor: _Actor = Field(description="Who decides.", examples=["ana@shop.example"])
+    actor: _Actor | None = Field(
+        default=None, description="Who decides, for the client.", examples=["ana"]
+    )
     reason: _Reason = Field(examples=["no such payment in the gateway's dashboard"])
 
     @model_validator(mode="after")
@@ -329,7 +331,9 @@ class AcknowledgeRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    actor: _Actor = Field(description="Who has looked.", examples=["ana@shop.example"])
+    actor: _Actor | None = Field(
+        default=None, description="Who has looked, for the client.", examples=["ana"]
+    )
     reason: _Reason = Field(examples=["refunded by hand"])
     worries: list[Annotated[str, Field(min_length=1, max_length=1000)]] | None = Field(
         default=None, description="As `needs_attention` tells them; all of them if missing."

@@ -1,6 +1,6 @@
-"""The tables. Written by `PostgresRecords` and by the fulfilment steps, each its own."""
+"""The tables. Written by `PostgresRecords`, `ApiKeys` and the fulfilment steps, each its own."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -11,12 +11,13 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     String,
     UniqueConstraint,
     func,
     literal_column,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from app.domain.payment import NAMES_TRANSACTION
@@ -177,6 +178,21 @@ class CustomerRow(SQLModel, table=True):
     customer_id: str = Field(primary_key=True, max_length=64)
     gateway_id: str
     created_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class ApiKeyRow(SQLModel, table=True):
+    """Who may call the API. Of a key's secret only a hash is kept."""
+
+    __tablename__ = "api_keys"
+
+    key_id: str = Field(primary_key=True)
+    client: str = Field(index=True, max_length=64)
+    secret_hash: bytes = Field(sa_type=LargeBinary, repr=False)
+    scopes: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
+    created_at: datetime = Field(sa_column=_now())
+    expires_at: datetime | None = Field(default=None, sa_column=_time())
+    revoked_at: datetime | None = Field(default=None, sa_column=_time())
+    last_used_on: date | None = None
 
 
 class ReconciliationRow(SQLModel, table=True):

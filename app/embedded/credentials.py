@@ -10,9 +10,6 @@ from typing import Self
 
 from app.embedded.errors import StackError
 
-# Known to everyone: it opens embedded stacks, which listen on 127.0.0.1 only, and nothing else.
-DEVELOPMENT_API_KEY = "tillflow-development-key-not-for-production"
-
 
 @dataclass(frozen=True)
 class Credentials:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from app.embedded.credentials import DEVELOPMENT_API_KEY
+from app.domain.api_keys import DEVELOPMENT_API_KEY
 from app.embedded.errors import StackError
 
 DEADLINE_SECONDS = 90.0

@@ -7,7 +7,9 @@ from typing import Self
 
 from temporalio.client import Client
 
-from app.embedded.credentials import DEVELOPMENT_API_KEY, Credentials
+from app.db.api_keys import ApiKeys
+from app.db.engine import create_engine
+from app.embedded.credentials import Credentials
 from app.embedded.folder import claimed
 from app.embedded.mail import MailPart
 from app.embedded.part import Part, inherited_environment
@@ -55,6 +57,7 @@ class Stack:
         """Start every part; all of them serve when this returns."""
         await self.supervisor.start(self.postgres, self.temporal, self.sandbox, self.mail)
         await self.supervisor.run(self._migrations)
+        await self._put_development_key()
         await self.supervisor.run(self._sample_stock)
         await self.supervisor.start(self.api, self.worker)
 
@@ -62,6 +65,13 @@ class Stack:
         """A client that can read what API and worker tell Temporal."""
         keys = Keyring.parse(Credentials.kept_in(self.folder).encryption_keys)
         return await Client.connect(self.temporal.address, data_converter=encrypting(keys))
+
+    async def _put_development_key(self) -> None:
+        engine = create_engine(self.postgres.url)
+        try:
+            await ApiKeys(engine, embedded=True).put_development_key()
+        finally:
+            await engine.dispose()
 
     def _assemble(self, credentials: Credentials) -> None:
         callback_url = f"{self.api_url}/api/payment/callback"
@@ -90,7 +100,6 @@ class Stack:
             "STRIPE_API_BASE": self.sandbox.url,
             "STRIPE_WEBHOOK_SECRET": credentials.stripe_webhook_secret,
             "CALLBACK_SECRET": credentials.callback_secret,
-            "API_KEYS": DEVELOPMENT_API_KEY,
             "API_HOST": HOST,
             "API_PORT": str(self.ports.api),
             # The cards reach the sandbox only.

@@ -66,31 +66,33 @@ async def test_the_description_names_every_status_with_an_example(running: Runni
         for method, operation in operations.items()
     }
     assert documented == {
-        "post /api/payment/initiate": {"200", "202", "400", "401", "409", "500", "503"},
+        "post /api/payment/initiate": {"200", "202", "400", "401", "403", "409", "500", "503"},
         "post /api/payment/callback": {"200", "400", "500", "503"},
-        "get /api/payment/{order_id}": {"200", "400", "401", "404", "500", "503"},
+        "get /api/payment/{order_id}": {"200", "400", "401", "403", "404", "500", "503"},
         "post /api/payment/{order_id}/capture": {
-            *("200", "202", "400", "401", "404", "409", "500", "503")
+            *("200", "202", "400", "401", "403", "404", "409", "500", "503")
         },
         "post /api/payment/{order_id}/cancel": {
-            *("200", "202", "400", "401", "404", "409", "500", "503")
+            *("200", "202", "400", "401", "403", "404", "409", "500", "503")
         },
         "post /api/payment/{order_id}/refunds": {
-            *("200", "201", "202", "400", "401", "404", "409", "500", "503")
+            *("200", "201", "202", "400", "401", "403", "404", "409", "500", "503")
         },
-        "get /api/payment/{order_id}/refunds": {"200", "400", "401", "404", "500", "503"},
+        "get /api/payment/{order_id}/refunds": {"200", "400", "401", "403", "404", "500", "503"},
         "get /api/payment/{order_id}/refunds/{refund_id}": {
-            *("200", "400", "401", "404", "500", "503")
+            *("200", "400", "401", "403", "404", "500", "503")
         },
         "post /api/payment/{order_id}/resolve": {
-            *("200", "400", "401", "404", "409", "500", "503")
+            *("200", "400", "401", "403", "404", "409", "500", "503")
         },
-        "post /api/payment/{order_id}/acknowledge": {*("200", "400", "401", "404", "500", "503")},
-        "get /api/payments": {"200", "400", "401", "500", "503"},
-        "get /api/payment-methods": {"200", "400", "401", "500", "503"},
-        "get /api/callbacks/foreign": {"200", "401", "500", "503"},
-        "get /api/callbacks/waiting": {"200", "401", "500", "503"},
-        "get /api/reconciliations": {"200", "401", "500", "503"},
+        "post /api/payment/{order_id}/acknowledge": {
+            *("200", "400", "401", "403", "404", "500", "503")
+        },
+        "get /api/payments": {"200", "400", "401", "403", "500", "503"},
+        "get /api/payment-methods": {"200", "400", "401", "403", "500", "503"},
+        "get /api/callbacks/foreign": {"200", "401", "403", "500", "503"},
+        "get /api/callbacks/waiting": {"200", "401", "403", "500", "503"},
+        "get /api/reconciliations": {"200", "401", "403", "500", "503"},
         "get /healthz": {"200", "500"},
         "get /readyz": {"200", "500", "503"},
         "get /metrics": {"200", "500"},

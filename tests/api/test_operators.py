@@ -8,7 +8,7 @@ from tests.walk.cards import spaced
 from tests.walk.running import Json, Running, by_token, eventually, new_order
 
 CREATE = "/v1/payment_intents"
-WHO: Json = {"actor": "ana@shop.example", "reason": "looked at the gateway's dashboard"}
+WHO: Json = {"actor": "ana", "reason": "looked at the gateway's dashboard"}
 
 
 async def resolve(running: Running, order_id: str, **body: object) -> httpx.Response:
@@ -55,7 +55,7 @@ async def test_what_is_unknown_is_shown_and_decided(running: Running) -> None:
     [row] = [row for row in order["timeline"] if row["event"] == "resolved"]
     assert row["source"] == "operator"
     assert row["summary"] == (
-        "decided by ana@shop.example: authorization not_charged: looked at the gateway's dashboard"
+        "decided by ana (development): authorization not_charged: looked at the gateway's dashboard"
     )
     assert (await running.initiate(by_token(order_id))).status_code == 200
     await running.until(order_id)
@@ -90,7 +90,7 @@ async def test_what_somebody_looked_at_needs_attention_no_more(running: Running)
         assert answer.json()["needs_attention"] == []
     order = (await acknowledge(running, order_id)).json()
     told = [row["summary"] for row in order["timeline"] if row["event"] == "acknowledged"]
-    assert told == ["looked at by ana@shop.example: looked at the gateway's dashboard"]
+    assert told == ["looked at by ana (development): looked at the gateway's dashboard"]
     assert not (await listed(running))[order_id]["needs_attention"]
 
     await running.control(f"disputes/{dispute['id']}", verdict="won")

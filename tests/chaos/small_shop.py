@@ -19,6 +19,7 @@ from temporalio.worker import Worker
 from app.api.main import create_app
 from app.config import Settings
 from app.db.engine import create_engine
+from app.domain.api_keys import DEVELOPMENT_API_KEY
 from app.domain.payment import OrderState
 from app.embedded.ports import HOST, free_port
 from app.fulfilment.reserve_stock import set_stock
@@ -169,7 +170,7 @@ async def open_small_shop(settings: Settings) -> AsyncIterator[SmallShop]:
             ),
             httpx.AsyncClient(
                 base_url=f"http://{HOST}:{settings.api_port}",
-                headers={"Authorization": "Bearer key-of-the-tests"},
+                headers={"Authorization": f"Bearer {DEVELOPMENT_API_KEY}"},
                 trust_env=False,
                 timeout=_PATIENCE,
             ) as http,

@@ -21,7 +21,8 @@ import pytest
 from standardwebhooks import Webhook
 from temporalio.client import Client
 
-from app.embedded.credentials import DEVELOPMENT_API_KEY, Credentials
+from app.domain.api_keys import DEVELOPMENT_API_KEY
+from app.embedded.credentials import Credentials
 from app.embedded.ports import HOST, Ports, free_port
 from app.embedded.services import ApiPart
 from app.embedded.stack import Stack
