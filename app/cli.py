@@ -153,8 +153,10 @@ def main() -> None:
         print(f"tillflow: {error}", file=sys.stderr)
         sys.exit(1)
     except ValidationError as error:
-        names = ", ".join(str(each["loc"][0]).upper() for each in error.errors())
-        print(f"tillflow: missing or wrong settings: {names}", file=sys.stderr)
+        from app.config import faults
+
+        lines = "".join(f"\n  {fault}" for fault in faults(error))
+        print(f"tillflow: these settings are missing or not fit:{lines}", file=sys.stderr)
         sys.exit(1)
 
 

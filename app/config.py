@@ -1,23 +1,34 @@
 """Settings, all from the environment. Built by a call, never at import."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from app.domain.methods import Method
 from app.domain.money import exponent
 from app.keyring import Keyring
+from app.production import read_url, require_fit
+from app.secret_files import SecretFile, SecretFiles
 
 
 class Settings(BaseSettings):
-    """What one Tillflow process needs to know. Each field is an environment variable of that name.
+    """What one Tillflow process needs to know. Each field is an environment variable of that name;
+    a secret one may be in a file, whose path is then in the variable NAME_FILE.
 
-    Raises `pydantic.ValidationError` (without the values) when a required one is missing.
-    An empty variable is a missing one.
+    Raises `pydantic.ValidationError` (without the values) with all that is missing, wrong, or not
+    fit for production. An empty variable is a missing one.
     """
 
-    model_config = SettingsConfigDict(hide_input_in_errors=True, frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        hide_input_in_errors=True, frozen=True, env_ignore_empty=True, validate_default=True
+    )
 
     # The embedded stack says so itself. Everywhere else the rules of production hold.
     embedded: bool = False
@@ -26,22 +37,23 @@ class Settings(BaseSettings):
     encryption_keys: SecretStr
 
     # Where our data lives: postgresql+psycopg://user:password@host:port/database
+    database_password: SecretStr | None = None  # if it is not in the URL
     database_url: SecretStr
 
-    # The Temporal cluster. An API key or a client certificate switches TLS on.
-    temporal_address: str
-    temporal_namespace: str = "default"
+    # The Temporal cluster. An API key or a certificate's path switches TLS on.
     temporal_api_key: SecretStr | None = None
-    temporal_tls: bool = False
     temporal_tls_client_cert_path: str | None = None
     temporal_tls_client_key_path: str | None = None
     temporal_tls_server_ca_cert_path: str | None = None
     temporal_tls_server_name: str | None = None
+    temporal_address: str
+    temporal_namespace: str = "default"
     task_queue: str = "tillflow"
 
     # The gateway.
     stripe_api_key: SecretStr
     stripe_api_base: str = "https://api.stripe.com"
+    stripe_ca_cert_path: str | None = None  # if its authority is not a public one
     stripe_webhook_secret: SecretStr
     gateway_timeout_seconds: float = Field(default=20, gt=0)
     # Those that are activated in the account at the gateway.
@@ -72,6 +84,17 @@ class Settings(BaseSettings):
 
     log_level: str = "INFO"
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, SecretFiles(settings_cls), env_settings
+
     @field_validator("payment_methods", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -79,15 +102,42 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    # Below the other that runs before: of these the last one is the first to run.
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_file(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, SecretFile):
+            return value
+        secret = value.read() or None
+        if secret is None and cls.model_fields[str(info.field_name)].is_required():
+            raise ValueError(f"its file {value.path} is empty")
+        return secret
+
+    # The order of these two matters: an encryption key has to be one before it can be a weak one.
     @field_validator("encryption_keys")
     @classmethod
     def _are_keys(cls, value: SecretStr) -> SecretStr:
         Keyring.parse(value.get_secret_value())  # raises where they are none
         return value
 
-    def keyring(self) -> Keyring:
-        """The encryption keys."""
-        return Keyring.parse(self.encryption_keys.get_secret_value())
+    @field_validator("*")
+    @classmethod
+    def _fit_for_production(cls, value: Any, info: ValidationInfo) -> Any:
+        # A rule sees the fields that stand above its own.
+        if info.field_name is not None and not info.data.get("embedded"):
+            require_fit(info.field_name, value, info.data)
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _with_password(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        password, url = info.data.get("database_password"), read_url(value)
+        if password is None:
+            return value
+        if url.password is not None:
+            raise ValueError("it holds a password, and DATABASE_PASSWORD as well. Take one out")
+        whole = url.set(password=password.get_secret_value())
+        return SecretStr(whole.render_as_string(hide_password=False))
 
     @field_validator("default_currency")
     @classmethod
@@ -95,3 +145,15 @@ class Settings(BaseSettings):
         currency = value.strip().lower()
         exponent(currency)  # raises where it is none
         return currency
+
+    def keyring(self) -> Keyring:
+        """The encryption keys."""
+        return Keyring.parse(self.encryption_keys.get_secret_value())
+
+
+def faults(error: ValidationError) -> Sequence[str]:
+    """What is missing, wrong or not fit, a line for each, without the values."""
+    return [
+        f"{str(each['loc'][0]).upper()}: {each['msg'].removeprefix('Value error, ')}"
+        for each in error.errors(include_input=False, include_url=False, include_context=False)
+    ]

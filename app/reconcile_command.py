@@ -18,7 +18,8 @@ from app.domain.gateway import Period
 from app.domain.money import shown
 from app.domain.reconciliation import Count, Finding, Kind, Line, Report, Verdict
 from app.temporal import names
-from app.temporal.client import RPC_TIMEOUT, connect
+from app.temporal.client import connect
+from app.temporal.policies import RPC_TIMEOUT
 from app.workflows.messages import ReconcileInput
 from app.workflows.reconcile import ReconcileWorkflow
 

@@ -119,6 +119,7 @@ def build_gateway(settings: Settings) -> StripeGateway:
     return StripeGateway(
         api_key=settings.stripe_api_key.get_secret_value(),
         api_base=settings.stripe_api_base,
+        authority=settings.stripe_ca_cert_path,
         webhook_secret=settings.stripe_webhook_secret.get_secret_value(),
         timeout_seconds=settings.gateway_timeout_seconds,
         methods=settings.payment_methods,

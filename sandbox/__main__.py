@@ -23,6 +23,8 @@ def main() -> None:
         build(settings),
         host=settings.host,
         port=settings.port,
+        ssl_certfile=settings.tls_cert_path,
+        ssl_keyfile=settings.tls_key_path,
         http=DroppableProtocol,
         loop="asyncio",
         ws="none",
@@ -34,7 +36,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    logging.getLogger("sandbox").info("listening on http://%s:%s", settings.host, settings.port)
+    logging.getLogger("sandbox").info("listening on %s", settings.base_url)
     uvicorn.Server(config).run()
 
 

@@ -14,6 +14,8 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8701, ge=1, le=65535)
+    tls_cert_path: Path | None = None
+    tls_key_path: Path | None = None
     database: Path = Path("sandbox.db")
     secret_key: SecretStr = SecretStr("sk_test_sandbox")
     webhook_url: str | None = None
@@ -36,4 +38,5 @@ class Settings(BaseSettings):
     @property
     def base_url(self) -> str:
         """Where a browser reaches the sandbox's own pages, without a trailing slash."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        scheme = "https" if self.tls_cert_path is not None else "http"
+        return (self.public_url or f"{scheme}://{self.host}:{self.port}").rstrip("/")

@@ -11,6 +11,7 @@ from app.db.records import PostgresRecords
 from app.domain.facts import Event, Fact, Source
 from app.domain.money import Money
 from app.domain.order import Capture, Order
+from tests.conftest import environment_of
 from tests.db.conftest import NOON
 
 HELD = Fact(Event.AUTHORIZED, NOON, Source.GATEWAY, 1, 4999, "pi_1")
@@ -19,14 +20,7 @@ FEE = Fact(Event.FEE_CHARGED, NOON, Source.GATEWAY, amount=160, reference="txn_1
 
 
 async def _ledger(command: str, database_url: str) -> Result:
-    settings = {
-        "DATABASE_URL": database_url,
-        "TEMPORAL_ADDRESS": "nowhere:7233",
-        "STRIPE_API_KEY": "sk_test",
-        "STRIPE_WEBHOOK_SECRET": "whsec_of_the_tests",
-        "CALLBACK_SECRET": "whsec_of_the_tests",
-        "ENCRYPTION_KEYS": f"tests:{'A' * 43}=",
-    }
+    settings = environment_of(database_url=database_url)
     # In a thread of its own: the command runs an event loop.
     return await asyncio.to_thread(
         lambda: CliRunner().invoke(app, ["ledger", command], env=settings)

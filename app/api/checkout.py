@@ -30,7 +30,7 @@ from app.domain.facts import Fact
 from app.domain.order import Order
 from app.keyring import UnknownKeyError
 from app.temporal import names
-from app.temporal.client import RPC_TIMEOUT
+from app.temporal.policies import RPC_TIMEOUT
 from app.wiring import Parts
 from app.workflows.messages import (
     AttemptInput,

@@ -47,7 +47,10 @@ _CAN_BE_KEPT = frozenset(
 
 
 class StripeGateway:
-    """The `Gateway` port on Stripe's API. It offers those of `methods` that suit an amount."""
+    """The `Gateway` port on Stripe's API. It offers those of `methods` that suit an amount.
+
+    `authority`: the file of the certificate authority that it trusts in place of the public ones.
+    """
 
     name = "stripe"
 
@@ -59,8 +62,11 @@ class StripeGateway:
         webhook_secret: str,
         timeout_seconds: float,
         methods: Collection[Method] = tuple(Method),
+        authority: str | None = None,
     ) -> None:
         _keep_cards_out_of_the_log()
+        if authority is not None:
+            stripe.ca_bundle_path = authority  # the SDK takes it from there, and nowhere else
         self._webhook_secret = webhook_secret
         self._methods = frozenset(methods)
         self._http = stripe.HTTPXClient(timeout=timeout_seconds)

@@ -1,6 +1,5 @@
 """The connection to Temporal."""
 
-from datetime import timedelta
 from pathlib import Path
 
 from temporalio.client import Client
@@ -8,8 +7,6 @@ from temporalio.service import TLSConfig
 
 from app.config import Settings
 from app.temporal.codec import encrypting
-
-RPC_TIMEOUT = timedelta(seconds=5)
 
 
 async def connect(settings: Settings, *, lazy: bool = False) -> Client:
@@ -33,7 +30,7 @@ def _tls(settings: Settings) -> TLSConfig | bool:
         settings.temporal_tls_client_key_path,
     )
     if not any(files) and settings.temporal_tls_server_name is None:
-        return settings.temporal_tls or settings.temporal_api_key is not None
+        return settings.temporal_api_key is not None
     authority, certificate, key = (Path(file).read_bytes() if file else None for file in files)
     return TLSConfig(
         server_root_ca_cert=authority,

@@ -16,7 +16,7 @@ from app.domain.order import Order
 from app.domain.payment import OrderState, Payment, apply
 from app.domain.records import Records, RecordsUnavailableError
 from app.temporal import names
-from app.temporal.client import RPC_TIMEOUT
+from app.temporal.policies import RPC_TIMEOUT
 
 # Temporal has understood, and will not take it. Anything else is an outage and passes.
 _REFUSALS = (

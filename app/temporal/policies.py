@@ -5,6 +5,9 @@ from typing import Any
 
 from temporalio.common import RetryPolicy
 
+# One call to Temporal itself.
+RPC_TIMEOUT = timedelta(seconds=5)
+
 # A crashed worker is noticed by its missing heartbeats, long before the call's own time-out.
 HEARTBEAT_TIMEOUT = timedelta(seconds=6)
 

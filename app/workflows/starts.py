@@ -14,7 +14,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from app.domain.fulfilment import StepPlan
 from app.domain.order import Order
 from app.temporal import names
-from app.temporal.client import RPC_TIMEOUT
+from app.temporal.policies import RPC_TIMEOUT
 from app.workflows.messages import UNKNOWN_AGE_LIMIT_SECONDS, AttemptInput, PaymentInput
 from app.workflows.payment import PaymentWorkflow
 

@@ -1,9 +1,9 @@
 """Reads docker-compose.yml and .env.example as docker compose does."""
 
-import base64
 import re
-import secrets
+import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +12,26 @@ import yaml
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 EXAMPLE = ROOT / ".env.example"
+DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
 
-# ${NAME}, ${NAME:-default} and ${NAME:?message}, innermost first.
-_VARIABLE = re.compile(r"(?<!\$)\$\{(?P<name>\w+)(?::(?P<rule>[-?])(?P<rest>[^${}]*))?\}")
-
-
-class MissingVariableError(Exception):
-    """A variable that the file insists on is not set."""
+# ${NAME:-default}, and ${NAME-default} for one that may be set to nothing.
+_VARIABLE = re.compile(r"(?<!\$)\$\{(?P<name>\w+)(?P<colon>:?)-(?P<default>[^${}]*)\}")
 
 
-def variables() -> dict[str, set[str]]:
-    """Every variable that the compose file names, with the ways it does: "", ":-", ":?"."""
-    found: dict[str, set[str]] = {}
-    for name, rule in re.findall(r"(?<!\$)\$\{(\w+)(:[-?])?", COMPOSE.read_text()):
-        found.setdefault(name, set()).add(rule)
-    return found
+def variables() -> set[str]:
+    """Every variable that the compose file names."""
+    return set(re.findall(r"(?<!\$)\$\{(\w+)", COMPOSE.read_text()))
 
 
 def compose(environment: Mapping[str, str]) -> dict[str, Any]:
     """The compose file with its variables filled in from `environment`."""
-    parsed: dict[str, Any] = _filled(yaml.safe_load(COMPOSE.read_text()), environment)
-    return parsed
+    filled: dict[str, Any] = _filled(_parsed(), environment)
+    return filled
+
+
+@cache
+def _parsed() -> Any:
+    return yaml.safe_load(COMPOSE.read_text())
 
 
 def services(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -48,17 +47,24 @@ def services(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def example() -> tuple[list[str], dict[str, str]]:
-    """What .env.example asks for, and the defaults that it shows."""
-    lines = re.findall(r"^(# )?([A-Z][A-Z_]*)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
-    needed = [name for comment, name, _ in lines if not comment]
-    return needed, {name: value for comment, name, value in lines if comment}
+def example() -> dict[str, str]:
+    """The defaults that .env.example shows."""
+    lines = re.findall(r"^# ([A-Z][A-Z_]*)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
+    return dict(lines)
 
 
-def filled_in() -> dict[str, str]:
-    """What .env.example asks for, with secrets made up."""
-    keys = {"ENCRYPTION_KEYS": f"2026-11:{base64.b64encode(secrets.token_bytes(32)).decode()}"}
-    return {name: secrets.token_hex(16) for name in example()[0]} | keys
+def commands(*told: str) -> str:
+    """The guide's commands that hold each of `told`."""
+    blocks: list[str] = re.findall(r"```sh\n(.*?)```", DEPLOY, re.DOTALL)
+    [found] = [block for block in blocks if all(each in block for each in told)]
+    return found
+
+
+def make_secrets(folder: Path) -> Path:
+    """The folder of secrets that the guide's commands make in `folder`, Stripe's made up."""
+    for told in ("mkdir -m 700 secrets", "sk_test_$("):
+        subprocess.run(["/bin/sh", "-euc", commands(told)], cwd=folder, check=True)
+    return folder / "secrets"
 
 
 def _filled(value: Any, environment: Mapping[str, str]) -> Any:
@@ -70,11 +76,9 @@ def _filled(value: Any, environment: Mapping[str, str]) -> Any:
         return value
 
     def replaced(match: re.Match[str]) -> str:
-        given = environment.get(match["name"], "")
-        if not given and match["rule"] == "?":
-            raise MissingVariableError(f"{match['name']}: {match['rest']}")
-        return given or (match["rest"] if match["rule"] == "-" else "")
+        given = environment.get(match["name"])
+        return match["default"] if given is None or (match["colon"] and not given) else given
 
-    while (filled := _VARIABLE.sub(replaced, value)) != value:
-        value = filled
-    return value.replace("$$", "$")
+    filled = _VARIABLE.sub(replaced, value)
+    assert not re.search(r"(?<!\$)\$\{", filled), "a variable without a default"
+    return filled.replace("$$", "$")

@@ -2,40 +2,40 @@
 
 import json
 import re
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 from jsonschema import Draft202012Validator
+from pydantic import ValidationError
 
 from app import cli
 from app.config import Settings
+from app.secret_files import holds_secret
 from sandbox.settings import Settings as SandboxSettings
-from tests.production.compose import (
-    COMPOSE,
-    MissingVariableError,
-    compose,
-    example,
-    filled_in,
-    services,
-    variables,
-)
+from tests.production.compose import COMPOSE, compose, example, services, variables
 
 TILLFLOW = ("api", "worker", "migrate")
-JOBS = ("temporal-schema", "temporal-namespace", "migrate")
-DATABASE_PASSWORDS = {"TEMPORAL_DB_PASSWORD", "TILLFLOW_DB_PASSWORD"}
+JOBS = ("certificates", "temporal-schema", "temporal-namespace", "migrate")
 # The image sets it: a container that listens on its own loopback interface is of no use.
 SET_BY_IMAGE = {"API_HOST"}
 # The embedded stack alone sets it; what is deployed is production.
 NEVER_SET = {"EMBEDDED"}
 # The services have these from the compose file itself.
-PROVIDED = {"DATABASE_URL", "TEMPORAL_ADDRESS"}
+PROVIDED = {"DATABASE_URL", "TEMPORAL_ADDRESS"} | {
+    f"TEMPORAL_TLS_{name}_PATH" for name in ("CLIENT_CERT", "CLIENT_KEY", "SERVER_CA_CERT")
+}
 
 FIELDS = {name.upper(): field for name, field in Settings.model_fields.items()}
+# A URL is no secret here: the password is in a file of its own.
+SECRETS = {name for name, field in FIELDS.items() if holds_secret(field)} - {"DATABASE_URL"}
 SANDBOX_FIELDS = {f"SANDBOX_{name.upper()}" for name in SandboxSettings.model_fields}
-NEEDED, DEFAULTS = example()
-FILLED_IN = filled_in()
+DEFAULTS = example()
+
+OnThisMachine = Callable[..., dict[str, str]]
 
 
 @pytest.fixture
@@ -43,96 +43,127 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment without any of our variables."""
     for name in (*FIELDS, *SANDBOX_FIELDS):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
     return monkeypatch
 
 
 def test_it_follows_the_compose_specification() -> None:
     schema = json.loads(Path(__file__).with_name("compose-spec.json").read_text())
-    Draft202012Validator(schema).validate(compose(FILLED_IN))
+    Draft202012Validator(schema).validate(compose({}))
 
 
-def test_every_variable_is_a_setting_or_a_database_password() -> None:
-    assert variables().keys() <= FIELDS.keys() | DATABASE_PASSWORDS
+def test_every_variable_is_a_setting_and_no_secret() -> None:
+    assert variables() <= FIELDS.keys() - SECRETS
 
 
 @pytest.mark.parametrize("name", TILLFLOW)
 def test_each_process_is_handed_every_setting_and_nothing_else(name: str) -> None:
-    handed = compose(FILLED_IN)["services"][name]["environment"]
-    assert handed.keys() == FIELDS.keys() - SET_BY_IMAGE - NEVER_SET
+    handed = compose({})["services"][name]["environment"]
+    files = {f"{secret}_FILE" for secret in SECRETS}
+    assert handed.keys() == FIELDS.keys() - SECRETS - SET_BY_IMAGE - NEVER_SET | files
 
 
 def test_the_sandbox_is_handed_sandbox_settings() -> None:
-    handed = compose(FILLED_IN)["services"]["sandbox"]["environment"]
+    handed = compose({})["services"]["sandbox"]["environment"]
     assert handed.keys() <= SANDBOX_FIELDS
 
 
 def test_the_example_explains_every_variable_and_no_other() -> None:
-    used = variables().keys() | (FIELDS.keys() - SET_BY_IMAGE - NEVER_SET)
-    assert sorted([*NEEDED, *DEFAULTS]) == sorted(used)
+    assert sorted(DEFAULTS) == sorted(FIELDS.keys() - SECRETS - SET_BY_IMAGE - NEVER_SET)
 
 
-def test_what_the_example_asks_for_is_what_has_no_default() -> None:
-    required = {name for name, field in FIELDS.items() if field.is_required()}
-    assert set(NEEDED) == required - PROVIDED | DATABASE_PASSWORDS
+def test_no_service_is_handed_a_secret_but_in_a_file() -> None:
+    """What is in an environment, `docker inspect` shows."""
+    for service in SERVICES.values():
+        for name, value in service.get("environment", {}).items():
+            assert name not in SECRETS
+            if re.search(r"(PASSWORD|PWD|SECRET|KEY)S?$", name):
+                assert value.startswith("/certificates/")
 
 
-@pytest.mark.parametrize("name", NEEDED)
-def test_without_a_needed_variable_nothing_starts(name: str) -> None:
-    with pytest.raises(MissingVariableError, match=name):
-        compose(FILLED_IN | {name: ""})
+def test_each_service_is_given_only_the_secrets_that_it_reads() -> None:
+    for service in SERVICES.values():
+        told = json.dumps([service.get("environment"), service.get("command")])
+        read = set(re.findall(r"/run/secrets/(\w+)", told))
+        assert read == set(service.get("secrets", [])), service
 
 
-def test_no_secret_has_a_default() -> None:
-    # Plain within DATABASE_URL: by then the database's own service has insisted on it.
-    rules = {name: variables()[name] - {""} for name in NEEDED}
-    assert rules == {name: {":?"} for name in NEEDED}
+def test_every_secret_is_a_file_that_the_guide_makes(secrets_folder: Path) -> None:
+    files = {secret["file"] for secret in compose({})["secrets"].values()}
+    assert files == {f"secrets/{file.name}" for file in secrets_folder.iterdir()}
+    assert stat.S_IMODE(secrets_folder.stat().st_mode) == 0o700
+    for file in secrets_folder.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("name", [name for name in SECRETS if FIELDS[name].is_required()])
+def test_without_a_needed_secret_nothing_starts(
+    name: str, on_this_machine: OnThisMachine, clean: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").touch()
+    for variable, value in (on_this_machine("api") | {f"{name}_FILE": f"{tmp_path}/empty"}).items():
+        clean.setenv(variable, value)
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert [error["loc"] for error in refused.value.errors()] == [(name.lower(),)]
 
 
 def test_the_defaults_that_the_example_shows_are_true() -> None:
-    provided = compose(FILLED_IN)["services"]["api"]["environment"]
-    password = FILLED_IN["TILLFLOW_DB_PASSWORD"]
+    provided = compose({})["services"]["api"]["environment"]
     for name, shown in DEFAULTS.items():
-        true = provided[name] if name in PROVIDED else _text(FIELDS[name].default)
-        assert shown.replace("${TILLFLOW_DB_PASSWORD}", password) == true, name
+        assert shown == (provided[name] if name in PROVIDED else _text(FIELDS[name].default)), name
 
 
 def test_the_defaults_in_the_compose_file_are_the_settings_own() -> None:
-    for name, default in re.findall(r"\$\{(\w+):-([^${}]+)\}", COMPOSE.read_text()):
+    for name, default in re.findall(r"\$\{(\w+):?-([^${}]*)\}", COMPOSE.read_text()):
         if name not in PROVIDED:
             assert default == _text(FIELDS[name].default), name
 
 
 @pytest.mark.parametrize("name", TILLFLOW)
-def test_the_filled_in_example_makes_settings(name: str, clean: pytest.MonkeyPatch) -> None:
-    for variable, value in services(FILLED_IN)[name]["environment"].items():
+def test_what_the_guide_and_the_file_make_is_fit_for_production(
+    name: str, on_this_machine: OnThisMachine, secrets_folder: Path, clean: pytest.MonkeyPatch
+) -> None:
+    for variable, value in on_this_machine(name).items():
         clean.setenv(variable, value)
     settings = Settings()
-    assert settings.database_url.get_secret_value() == (
-        f"postgresql+psycopg://tillflow:{FILLED_IN['TILLFLOW_DB_PASSWORD']}@tillflow-db:5432/tillflow"
+    assert settings.embedded is False
+    password = (secrets_folder / "tillflow_db_password").read_text().strip()
+    assert settings.database_url.get_secret_value().startswith(
+        f"postgresql+psycopg://tillflow:{password}@tillflow-db:5432/tillflow?sslmode=verify-full&"
     )
     assert settings.temporal_address == "temporal:7233"
     assert settings.smtp_username is None
+    assert settings.temporal_api_key is None
 
 
-def test_a_setting_of_ones_own_is_handed_on(clean: pytest.MonkeyPatch) -> None:
-    own = FILLED_IN | {"TEMPORAL_ADDRESS": "eu.example.com:7233", "LOG_LEVEL": "WARNING"}
-    for variable, value in services(own)["worker"]["environment"].items():
+def test_a_setting_of_ones_own_is_handed_on(
+    on_this_machine: OnThisMachine, clean: pytest.MonkeyPatch
+) -> None:
+    own = {"TEMPORAL_ADDRESS": "eu.example.com:7233", "LOG_LEVEL": "WARNING"}
+    nothing = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": ""}
+    for variable, value in on_this_machine("worker", **own, **nothing).items():
         clean.setenv(variable, value)
     settings = Settings()
     assert (settings.temporal_address, settings.log_level) == ("eu.example.com:7233", "WARNING")
+    assert settings.temporal_tls_server_ca_cert_path is None
 
 
 def test_the_sandbox_and_tillflow_share_their_secrets(clean: pytest.MonkeyPatch) -> None:
-    for variable, value in services(FILLED_IN)["sandbox"]["environment"].items():
+    service = SERVICES["sandbox"]
+    for variable, value in service["environment"].items():
         clean.setenv(variable, value)
-    settings = SandboxSettings()
-    assert settings.secret_key.get_secret_value() == FILLED_IN["STRIPE_API_KEY"]
-    assert settings.webhook_secret is not None
-    assert settings.webhook_secret.get_secret_value() == FILLED_IN["STRIPE_WEBHOOK_SECRET"]
-    assert settings.webhook_url == "http://api:8700/api/payment/callback"
+    exported = dict(re.findall(r'export (\w+)="\$\(cat (\S+)\)"', service["command"][0]))
+    handed = SERVICES["api"]["environment"]
+    assert exported == {
+        "SANDBOX_SECRET_KEY": handed["STRIPE_API_KEY_FILE"],
+        "SANDBOX_WEBHOOK_SECRET": handed["STRIPE_WEBHOOK_SECRET_FILE"],
+    }
+    clean.setenv("SANDBOX_WEBHOOK_SECRET", "made up")
+    assert SandboxSettings().webhook_url == "http://api:8700/api/payment/callback"
 
 
-SERVICES = services(FILLED_IN)
+SERVICES = services({})
 
 
 @pytest.mark.parametrize("name", SERVICES)

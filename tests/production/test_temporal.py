@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 
 from temporalio import workflow
 from temporalio.api.enums.v1 import IndexedValueType
@@ -15,11 +16,10 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from app.embedded.binaries import packaged_binary
 from app.embedded.temporal import SEARCH_ATTRIBUTES
-from tests.production.compose import ROOT, filled_in, services
+from tests.production.compose import DEPLOY, ROOT, services
 
-DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
 NAMESPACE = "shop"
-SERVICES = services(filled_in() | {"TEMPORAL_NAMESPACE": NAMESPACE})
+SERVICES = services({"TEMPORAL_NAMESPACE": NAMESPACE})
 
 
 async def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -37,24 +37,25 @@ async def run(command: list[str], environment: dict[str, str]) -> subprocess.Com
     )
 
 
-async def set_up(address: str) -> subprocess.CompletedProcess[str]:
-    """Run the job once."""
-    job = SERVICES["temporal-namespace"]
-    environment = {**job["environment"], "TEMPORAL_ADDRESS": address}
-    return await run([*job["entrypoint"], *job["command"]], environment)
-
-
 async def test_the_job_makes_the_namespace_and_its_search_attributes(
-    temporal_address: str, temporal_client: Client
+    temporal_door: dict[str, str],
+    on_this_machine: Callable[..., dict[str, str]],
+    temporal_client: Client,
 ) -> None:
+    environment = on_this_machine("temporal-namespace", TEMPORAL_NAMESPACE=NAMESPACE)
+
+    async def set_up() -> subprocess.CompletedProcess[str]:
+        job = SERVICES["temporal-namespace"]
+        return await run([*job["entrypoint"], *job["command"]], environment | temporal_door)
+
     # A new namespace may take a moment to be known; compose tries again as well.
     for _ in range(10):
-        done = await set_up(temporal_address)
+        done = await set_up()
         if done.returncode == 0:
             break
         await asyncio.sleep(1)
     assert done.returncode == 0, done.stderr
-    repeated = await set_up(temporal_address)
+    repeated = await set_up()
     assert repeated.returncode == 0, repeated.stderr
     answer = await temporal_client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=NAMESPACE)
@@ -82,13 +83,13 @@ class Nothing:
         return
 
 
-async def test_a_worker_is_healthy_once_it_asks_for_work(temporal_address: str) -> None:
+async def test_a_worker_is_healthy_once_it_asks_for_work(
+    temporal_door: dict[str, str],
+    on_this_machine: Callable[..., dict[str, str]],
+    temporal_address: str,
+) -> None:
     _, _, *arguments = SERVICES["worker"]["healthcheck"]["test"]
-    environment = {
-        **SERVICES["worker"]["environment"],
-        "TEMPORAL_ADDRESS": temporal_address,
-        "TEMPORAL_NAMESPACE": "default",
-    }
+    environment = on_this_machine("worker") | temporal_door
 
     async def healthy() -> bool:
         return (await run([sys.executable, *arguments], environment)).returncode == 0
