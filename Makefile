@@ -10,12 +10,13 @@ SEED ?= 1
 PIECE ?= 1000
 MINUTES ?= 8
 TIMES ?= 20
+COUNT ?= 20000
 # In a folder of its own: pytest gives its usual one, servers and all, back to itself alone whenever
 # another run begins.
 SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 2 --dist loadscope --no-loadscope-reorder \
 	--basetemp=.tillflow/test
 
-.PHONY: run test chaos crashes bench traffic check lock picture guide clean help
+.PHONY: run test chaos crashes bench mutations traffic check lock picture guide clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -44,6 +45,9 @@ crashes: $(READY)  ## kill workers at every boundary of every activity, TIMES ea
 
 bench: $(READY)  ## what callbacks wait for their answer, with Temporal and without it
 	$(BIN)/python -m bench
+
+mutations: $(READY)  ## send COUNT callbacks that were changed on their way, by SEED: none may be believed
+	$(BIN)/python -m tests.doors.mutate --count $(COUNT) --seed $(SEED)
 
 traffic: $(READY)  ## the suite again, its traffic with the gateway recorded and judged
 	@mkdir -p .tillflow && rm -f .tillflow/traffic.jsonl

@@ -54,7 +54,8 @@ class Settings(BaseSettings):
     stripe_api_key: SecretStr
     stripe_api_base: str = "https://api.stripe.com"
     stripe_ca_cert_path: str | None = None  # if its authority is not a public one
-    stripe_webhook_secret: SecretStr
+    # With commas between them, as long as callbacks may be signed with any of them.
+    stripe_webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(min_length=1)
     gateway_timeout_seconds: float = Field(default=20, gt=0)
     # Those that are activated in the account at the gateway.
     payment_methods: Annotated[tuple[Method, ...], NoDecode] = Field(tuple(Method), min_length=1)
@@ -62,7 +63,8 @@ class Settings(BaseSettings):
     # The doors.
     api_host: str = "127.0.0.1"
     api_port: int = 8700
-    callback_secret: SecretStr  # Standard Webhooks: whsec_ + base64
+    # Standard Webhooks: whsec_ + base64; several as above.
+    callback_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(min_length=1)
     # Raw card numbers put the whole API in PCI DSS scope (SAQ D), so they are off unless asked for.
     accept_raw_cards: bool = False
 
@@ -95,7 +97,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, SecretFiles(settings_cls), env_settings
 
-    @field_validator("payment_methods", mode="before")
+    @field_validator("payment_methods", "stripe_webhook_secret", "callback_secret", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

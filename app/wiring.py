@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
@@ -120,7 +121,7 @@ def build_gateway(settings: Settings) -> StripeGateway:
         api_key=settings.stripe_api_key.get_secret_value(),
         api_base=settings.stripe_api_base,
         authority=settings.stripe_ca_cert_path,
-        webhook_secret=settings.stripe_webhook_secret.get_secret_value(),
+        webhook_secrets=_values(settings.stripe_webhook_secret),
         timeout_seconds=settings.gateway_timeout_seconds,
         methods=settings.payment_methods,
     )
@@ -155,7 +156,7 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
     return Parts(
         settings=settings,
         gateway=gateway,
-        generic_callbacks=GenericCallbacks(settings.callback_secret.get_secret_value()),
+        generic_callbacks=GenericCallbacks(_values(settings.callback_secret)),
         steps=steps,
         api_keys=ApiKeys(engine, embedded=settings.embedded),
         records=records,
@@ -172,3 +173,7 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
         ),
         close=close,
     )
+
+
+def _values(secrets: Sequence[SecretStr]) -> tuple[str, ...]:
+    return tuple(secret.get_secret_value() for secret in secrets)

@@ -67,10 +67,13 @@ def environment_of(**known: Any) -> dict[str, str]:
     }
     settings = settings_with(**{**fit, **known})
     given = settings.model_dump(include=settings.model_fields_set - {"embedded"})
-    return {
-        name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        for name, value in given.items()
-    }
+    return {name.upper(): _written(value) for name, value in given.items()}
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(_written(part) for part in value)
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 @pytest.fixture(scope="session")
@@ -188,7 +191,7 @@ def receiver() -> Iterator[Receiver]:
 async def stripe_gateway(sandbox: Sandbox) -> AsyncIterator[StripeGateway]:
     """The Stripe adapter on the shared sandbox."""
     gateway = StripeGateway(
-        api_key=KEY, api_base=sandbox.url, webhook_secret=SECRET, timeout_seconds=5
+        api_key=KEY, api_base=sandbox.url, webhook_secrets=[SECRET], timeout_seconds=5
     )
     yield gateway
     await gateway.close()

@@ -8,7 +8,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-_ON_THE_STACK = ("tests/api/", "tests/walk/")
+_ON_THE_STACK = ("tests/api/", "tests/doors/", "tests/walk/")
 
 
 class ByStack(LoadScopeScheduling):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import structlog
 from fastapi import APIRouter, Request
+from starlette.datastructures import Headers
 
 from app.api.access import WithParts
 from app.api.card_numbers import holds_card_number
@@ -16,6 +17,7 @@ from app.wiring import Parts
 
 router = APIRouter(prefix="/api", tags=["callbacks"])
 _log = structlog.get_logger()
+_SIGNING = ("stripe-signature", "webhook-id", "webhook-timestamp", "webhook-signature")
 
 
 @router.post(
@@ -40,7 +42,7 @@ async def callback(request: Request, parts: WithParts, deliverers: WithDeliverer
     the operator; one that is about no money at all is answered 200 and counted."""
     body = await request.body()
     try:
-        event = _read(parts, dict(request.headers), body)
+        event = _read(parts, request.headers, body)
     except InvalidCallbackError as error:
         raise _refused(str(error)) from None
     except RecursionError:
@@ -59,12 +61,19 @@ async def callback(request: Request, parts: WithParts, deliverers: WithDeliverer
     return Received()
 
 
-def _read(parts: Parts, headers: dict[str, str], body: bytes) -> GatewayEvent:
-    if "stripe-signature" in headers:
-        return parts.gateway.read_callback(headers, body)
-    if "webhook-signature" in headers:
-        return parts.generic_callbacks.read(headers, body)
-    raise InvalidCallbackError("the callback is not signed")
+def _read(parts: Parts, headers: Headers, body: bytes) -> GatewayEvent:
+    names = [name for name in headers.keys() if name in _SIGNING]  # noqa: SIM118 - each, not each name
+    if len(set(names)) < len(names):
+        raise InvalidCallbackError("a header of the signature is there twice")
+    match names:
+        case []:
+            raise InvalidCallbackError("the callback is not signed")
+        case ["stripe-signature"]:
+            return parts.gateway.read_callback(headers, body)
+        case _ if "stripe-signature" not in names:
+            return parts.generic_callbacks.read(headers, body)
+        case _:
+            raise InvalidCallbackError("the callback is signed in both forms")
 
 
 def _fit_to_look_for(event: GatewayEvent) -> GatewayEvent:

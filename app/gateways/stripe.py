@@ -6,7 +6,7 @@ Sources: Stripe's API reference and OpenAPI description, version 2026-08-26.dahl
 
 import logging
 import os
-from collections.abc import Awaitable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -41,6 +41,7 @@ from app.gateways.stripe_values import NOT_AS_DOCUMENTED
 
 API_VERSION = "2026-08-26.dahlia"
 _CLOCK_SKEW = timedelta(minutes=5)
+_LIVE_KEYS = ("sk_live_", "rk_live_")
 _CAN_BE_KEPT = frozenset(
     way.stripe_type for way in stripe_methods.WAYS.values() if way.can_be_saved
 )
@@ -49,6 +50,7 @@ _CAN_BE_KEPT = frozenset(
 class StripeGateway:
     """The `Gateway` port on Stripe's API. It offers those of `methods` that suit an amount.
 
+    Each of `webhook_secrets` may have signed a callback. `api_key` decides the mode, live or test.
     `authority`: the file of the certificate authority that it trusts in place of the public ones.
     """
 
@@ -59,7 +61,7 @@ class StripeGateway:
         *,
         api_key: str,
         api_base: str,
-        webhook_secret: str,
+        webhook_secrets: Sequence[str],
         timeout_seconds: float,
         methods: Collection[Method] = tuple(Method),
         authority: str | None = None,
@@ -67,7 +69,8 @@ class StripeGateway:
         _keep_cards_out_of_the_log()
         if authority is not None:
             stripe.ca_bundle_path = authority  # the SDK takes it from there, and nowhere else
-        self._webhook_secret = webhook_secret
+        self._webhook_secrets = webhook_secrets
+        self._live = api_key.startswith(_LIVE_KEYS)
         self._methods = frozenset(methods)
         self._http = stripe.HTTPXClient(timeout=timeout_seconds)
         self._api = stripe.StripeClient(
@@ -234,7 +237,7 @@ class StripeGateway:
         return await stripe_lists.events(self._api, period, after)
 
     def read_callback(self, headers: Mapping[str, str], body: bytes) -> GatewayEvent:
-        return translated(verified_event(headers, body, self._webhook_secret))
+        return translated(verified_event(headers, body, self._webhook_secrets, live=self._live))
 
 
 def _keep_cards_out_of_the_log() -> None:

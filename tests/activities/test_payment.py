@@ -104,7 +104,7 @@ async def cut_off(till: Till) -> AsyncIterator[Till]:
     gateway = StripeGateway(
         api_key=KEY,
         api_base=f"http://127.0.0.1:{free_port()}",
-        webhook_secret=SECRET,
+        webhook_secrets=[SECRET],
         timeout_seconds=2,
     )
     yield replace(till, activities=PaymentActivities(gateway, till.records))

@@ -30,6 +30,7 @@ def event_about(order_id: str | None, id_: str = "evt_test") -> Json:
     return {
         "id": id_,
         "object": "event",
+        "livemode": False,
         "type": "payment_intent.canceled",
         "created": int(time.time()),
         "data": {

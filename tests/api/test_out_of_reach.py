@@ -3,7 +3,6 @@
 import json
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,15 +17,14 @@ from temporalio.api.enums.v1 import EventType
 from app.api.checkout import Checkout
 from app.api.main import create_app
 from app.db.records import PostgresRecords
-from app.domain.api_keys import DEVELOPMENT_API_KEY
 from app.domain.facts import Event, Fact, PaymentMethod, Source
 from app.domain.gateway import GatewayEvent
 from app.domain.money import Money
 from app.domain.order import Capture, Order
-from app.embedded.ports import free_port
 from app.temporal.names import payment_workflow_id
 from app.wiring import build
 from app.workflows.messages import AttemptInput
+from tests.api.alone import api
 from tests.api.problems import problem
 from tests.conftest import settings_with
 from tests.walk.running import by_token
@@ -43,29 +41,11 @@ BODIES: dict[str, Any] = {
 NOW = datetime.now(UTC)
 
 
-@asynccontextmanager
-async def api(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The API on that database, with nobody where Temporal should be."""
-    settings = settings_with(database_url=database_url, temporal_address=f"127.0.0.1:{free_port()}")
-    parts = await build(settings, lazy_temporal=True)
-    app = create_app(parts)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://tillflow",
-            headers={"Authorization": f"Bearer {DEVELOPMENT_API_KEY}", "Idempotency-Key": "key-1"},
-        ) as client,
-    ):
-        yield client
-    await parts.close()
-
-
 def signed(body: Any) -> dict[str, Any]:
     """A callback in the generic form."""
     name = f"msg_{secrets.token_hex(8)}"
     content = json.dumps(body)
-    secret = settings_with().callback_secret.get_secret_value()
+    secret = settings_with().callback_secret[0].get_secret_value()
     return {
         "content": content,
         "headers": {

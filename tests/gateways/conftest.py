@@ -16,7 +16,7 @@ _orders = itertools.count(1)
 
 def _stripe(url: str, timeout_seconds: float = 5) -> StripeGateway:
     return StripeGateway(
-        api_key=KEY, api_base=url, webhook_secret=SECRET, timeout_seconds=timeout_seconds
+        api_key=KEY, api_base=url, webhook_secrets=[SECRET], timeout_seconds=timeout_seconds
     )
 
 

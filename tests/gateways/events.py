@@ -79,6 +79,7 @@ def event(kind: str, told: object) -> Json:
     return {
         "id": "evt_1",
         "object": "event",
+        "livemode": False,
         "type": kind,
         "created": 1_800_000_000,
         "data": {"object": told},

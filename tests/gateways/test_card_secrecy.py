@@ -90,7 +90,7 @@ logging.basicConfig(level=logging.DEBUG)
 from app.domain.gateway import Card
 from app.gateways.stripe import StripeGateway
 gateway = StripeGateway(
-    api_key={KEY!r}, api_base={sandbox.url!r}, webhook_secret={SECRET!r}, timeout_seconds=5
+    api_key={KEY!r}, api_base={sandbox.url!r}, webhook_secrets=[{SECRET!r}], timeout_seconds=5
 )
 print(asyncio.run(gateway.create_token(Card({NUMBER!r}, 12, 2040, {CODE!r}))))
 """

@@ -1,6 +1,7 @@
 """The generic callback: signed by the Standard Webhooks headers, and a hint at most."""
 
 import json
+import string
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +15,7 @@ from app.gateways.generic import GenericCallbacks
 
 SECRET = "whsec_" + b64encode(b"the secret of the tests").decode()
 OTHER_SECRET = "whsec_" + b64encode(b"the secret of somebody else").decode()
-CALLBACKS = GenericCallbacks(SECRET)
+CALLBACKS = GenericCallbacks([SECRET])
 BODY = json.dumps(
     {
         "order_id": "order-12345",
@@ -43,6 +44,32 @@ def test_a_signed_callback_is_a_hint_about_an_order() -> None:
     assert event.payment is None
 
 
+def _spare_bits_changed(signature: str) -> str:
+    """Base64 of 32 bytes: the last two bits of its last letter belong to no byte."""
+    letters = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    return signature[:-2] + letters[letters.index(signature[-2]) ^ 1] + "="
+
+
+def test_each_live_secret_may_have_signed_it() -> None:
+    both = GenericCallbacks([OTHER_SECRET, SECRET])
+    for secret in (SECRET, OTHER_SECRET):
+        assert both.read(_signed(BODY, secret), BODY).event_id == "msg_1"
+    with pytest.raises(InvalidCallbackError):
+        GenericCallbacks([OTHER_SECRET]).read(_signed(BODY, SECRET), BODY)
+
+
+def test_one_of_several_signatures_is_enough() -> None:
+    good, other = _signed(BODY), _signed(BODY, OTHER_SECRET)
+    both = f"{other['webhook-signature']} v1a,of_the_future {good['webhook-signature']}"
+    assert CALLBACKS.read(good | {"webhook-signature": both}, BODY).event_id == "msg_1"
+
+
+@pytest.mark.parametrize("seconds", [290, -290])
+def test_clocks_may_differ_by_a_few_minutes(seconds: int) -> None:
+    signed = _signed(BODY, age=timedelta(seconds=seconds))
+    assert CALLBACKS.read(signed, BODY).event_id == "msg_1"
+
+
 def _refused() -> dict[str, tuple[dict[str, str], bytes]]:
     """Headers and body; the time of signing is now."""
     good = _signed(BODY)
@@ -51,6 +78,24 @@ def _refused() -> dict[str, tuple[dict[str, str], bytes]]:
         "no signature": (good | {"webhook-signature": ""}, BODY),
         "accented": (good | {"webhook-signature": "v1,é"}, BODY),
         "another id": (good | {"webhook-id": "msg_2"}, BODY),
+        "an endless id": (_signed(BODY, name="m" * 256), BODY),
+        "a part of a second": (
+            good | {"webhook-timestamp": good["webhook-timestamp"] + ".5"},
+            BODY,
+        ),
+        "time written otherwise": (
+            good | {"webhook-timestamp": "0" + good["webhook-timestamp"]},
+            BODY,
+        ),
+        # What a lenient decoder takes for the same bytes.
+        "signature with more": (
+            good | {"webhook-signature": good["webhook-signature"] + "!"},
+            BODY,
+        ),
+        "signature with other spare bits": (
+            good | {"webhook-signature": _spare_bits_changed(good["webhook-signature"])},
+            BODY,
+        ),
         "no number": (good | {"webhook-timestamp": "soon"}, BODY),
         "not a number": (good | {"webhook-timestamp": "nan"}, BODY),
         "infinite": (good | {"webhook-timestamp": "1e400"}, BODY),

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ BODY = json.dumps(
     {
         "id": "evt_1",
         "object": "event",
+        "livemode": False,
         "type": "payment_intent.succeeded",
         "created": 1_800_000_000,
         "data": {
@@ -61,6 +63,34 @@ def test_clocks_may_differ_by_a_few_minutes(gateway: StripeGateway, age: float) 
     assert gateway.read_callback(signed(BODY, age=age), BODY).event_id == "evt_1"
 
 
+OTHER_SECRET = "whsec_after_a_rotation"
+
+
+def _adapter(api_key: str = KEY, secrets: Sequence[str] = (SECRET,)) -> StripeGateway:
+    return StripeGateway(
+        api_key=api_key, api_base="http://127.0.0.1:1", webhook_secrets=secrets, timeout_seconds=5
+    )
+
+
+def test_each_live_secret_may_have_signed_it() -> None:
+    both = _adapter(secrets=[OTHER_SECRET, SECRET])
+    for secret in (SECRET, OTHER_SECRET):
+        assert both.read_callback(signed(BODY, secret), BODY).event_id == "evt_1"
+    with pytest.raises(InvalidCallbackError):
+        _adapter(secrets=[OTHER_SECRET]).read_callback(signed(BODY, SECRET), BODY)
+
+
+@pytest.mark.parametrize("key", ["sk_live_1", "rk_live_1", "sk_test_1", "rk_test_1"])
+@pytest.mark.parametrize("live", [True, False])
+def test_an_event_of_the_other_mode_is_refused(key: str, live: bool) -> None:
+    body = _changed(livemode=live)
+    if live == ("_live_" in key):
+        assert _adapter(key).read_callback(signed(body), body).event_id == "evt_1"
+    else:
+        with pytest.raises(InvalidCallbackError, match="mode"):
+            _adapter(key).read_callback(signed(body), body)
+
+
 def _refused() -> dict[str, tuple[dict[str, str], bytes]]:
     """Headers and body; the time of signing is now."""
     good = signed(BODY)["stripe-signature"]
@@ -69,6 +99,14 @@ def _refused() -> dict[str, tuple[dict[str, str], bytes]]:
         "empty": ({"stripe-signature": ""}, BODY),
         "nonsense": ({"stripe-signature": "nonsense"}, BODY),
         "no number": ({"stripe-signature": "t=soon,v1=no"}, BODY),
+        "time twice": ({"stripe-signature": f"t=1,{good}"}, BODY),
+        "time written otherwise": ({"stripe-signature": good.replace("t=", "t=0")}, BODY),
+        "more behind the time": ({"stripe-signature": good.replace(",", "=1,")}, BODY),
+        "more behind it": ({"stripe-signature": good + "=1"}, BODY),
+        "in capitals": ({"stripe-signature": "t" + good[1:].upper().replace("V1", "v1")}, BODY),
+        "another scheme": ({"stripe-signature": good.replace("v1", "v0")}, BODY),
+        "live": (signed(_changed(livemode=True)), _changed(livemode=True)),
+        "of no mode": (signed(_changed(livemode=None)), _changed(livemode=None)),
         "no signature": ({"stripe-signature": good.partition(",")[0]}, BODY),
         "accented": ({"stripe-signature": good + ",v1=é"}, BODY),
         "arabic digits": ({"stripe-signature": "t=\u0661,v1=\u0661"}, BODY),
@@ -153,7 +191,7 @@ async def test_what_is_delivered_over_http_is_believed(
 ) -> None:
     """A payment declined, paid by another card and captured, as its callbacks tell it."""
     gateway = StripeGateway(
-        api_key=KEY, api_base=own_sandbox.url, webhook_secret=SECRET, timeout_seconds=5
+        api_key=KEY, api_base=own_sandbox.url, webhook_secrets=[SECRET], timeout_seconds=5
     )
     price = Money(4999, "usd")
     declined = await gateway.authorize(

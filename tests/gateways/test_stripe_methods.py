@@ -52,7 +52,7 @@ async def test_only_what_the_account_has_activated_is_offered(sandbox: Sandbox) 
     gateway = StripeGateway(
         api_key=KEY,
         api_base=sandbox.url,
-        webhook_secret=SECRET,
+        webhook_secrets=[SECRET],
         timeout_seconds=5,
         methods=[Method.IDEAL, Method.ACH_DEBIT, Method.CREDIT_CARD],
     )

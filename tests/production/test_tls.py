@@ -290,7 +290,7 @@ def gateway(
         return StripeGateway(
             api_key=KEY,
             api_base=f"https://{name}:{tls_sandbox}",
-            webhook_secret=SECRET,
+            webhook_secrets=[SECRET],
             timeout_seconds=5,
             authority=str(authority) if authority is not None else None,
         )

@@ -1,4 +1,4 @@
-"""The running stack, one for `api` and `walk` together."""
+"""The running stack, one for `api`, `doors` and `walk` together."""
 
 import pytest
 

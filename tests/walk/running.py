@@ -1,4 +1,4 @@
-"""All of Tillflow, running: one stack of real processes for the tests in `api` and `walk`.
+"""All of Tillflow, running: one stack of real processes for the tests in `api`, `doors` and `walk`.
 
 Tests keep apart by their order ids. What is broken is mended by the test that broke it.
 """

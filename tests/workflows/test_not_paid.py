@@ -71,7 +71,7 @@ async def test_a_checkout_that_nobody_pays_expires(shop: Shop) -> None:
     gateway = StripeGateway(
         api_key=KEY,
         api_base=f"http://127.0.0.1:{free_port()}",
-        webhook_secret=SECRET,
+        webhook_secrets=[SECRET],
         timeout_seconds=5,
     )
     async with shop.another(gateway) as cut_off:
@@ -465,7 +465,7 @@ async def _expired_with_nothing(shop: Shop) -> Placed:
     gateway = StripeGateway(
         api_key=KEY,
         api_base=f"http://127.0.0.1:{free_port()}",
-        webhook_secret=SECRET,
+        webhook_secrets=[SECRET],
         timeout_seconds=5,
     )
     async with shop.another(gateway) as cut_off:

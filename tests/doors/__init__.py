@@ -1,0 +1,1 @@
+"""What must not come in: forged callbacks, card testers, slow and oversized requests."""
