@@ -153,7 +153,8 @@ def test_the_sandbox_and_tillflow_share_their_secrets(clean: pytest.MonkeyPatch)
     service = SERVICES["sandbox"]
     for variable, value in service["environment"].items():
         clean.setenv(variable, value)
-    exported = dict(re.findall(r'export (\w+)="\$\(cat (\S+)\)"', service["command"][0]))
+    reads = r'export (\w+)="\$\((?:cat|cut -d, -f1) (\S+)\)"'
+    exported = dict(re.findall(reads, service["command"][0]))
     handed = SERVICES["api"]["environment"]
     assert exported == {
         "SANDBOX_SECRET_KEY": handed["STRIPE_API_KEY_FILE"],
