@@ -11,6 +11,13 @@ _BRANDED = re.compile(
     r"|(35|6\d|5[0678])\d{14,17}",
     re.ASCII,
 )
+# A UUID, or as long a word of hexadecimal digits. By chance one in two thousand has the digits of a
+# card number in it.
+_RANDOM = re.compile(
+    r"\b(?:(?=[0-9-]{0,35}[a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|(?=[0-9]{0,63}[a-f])[0-9a-f]{24,64})\b",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def passes_luhn(digits: str) -> bool:
@@ -21,8 +28,8 @@ def passes_luhn(digits: str) -> bool:
 
 def holds_card_number(text: str) -> bool:
     """Whether a card number stands somewhere in `text`, as one run of digits or in groups, in
-    whichever script's digits."""
-    for run in _DIGITS.findall(_plain(text)):
+    whichever script's digits. Random identifiers are not looked into."""
+    for run in _DIGITS.findall(_RANDOM.sub("x", _plain(text))):
         groups = _BETWEEN.split(run)
         for first in range(len(groups)):
             digits = ""

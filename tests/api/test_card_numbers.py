@@ -1,5 +1,9 @@
 """A card number is known in whatever spelling, and other numbers are left alone."""
 
+import random
+import uuid
+from collections.abc import Callable
+
 import pytest
 
 from app.api.card_numbers import holds_card_number
@@ -97,3 +101,34 @@ def test_an_international_domain_becomes_what_mail_servers_know() -> None:
 
 
 _amount = {"amount": "49.99"}
+
+
+_random = random.Random(20261123)  # noqa: S311 - the same identifiers in every run
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: str(uuid.UUID(int=_random.getrandbits(128), version=4)),
+        lambda: f"order-{uuid.UUID(int=_random.getrandbits(128), version=4).hex}",
+        lambda: _random.randbytes(12).hex().upper(),
+        lambda: _random.randbytes(32).hex(),
+    ],
+    ids=["uuid", "uuid-hex", "12-bytes", "32-bytes"],
+)
+def test_no_random_identifier_is_taken_for_a_card_number(made: Callable[[], str]) -> None:
+    assert [text for text in (made() for _ in range(10_000)) if holds_card_number(text)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{ISSUE_CARD}-0c5a9f6e-3f2b-4a55-9c1d-2f6f0a7f4f11",
+        f"0c5a9f6e-3f2b-4a55-9c1d-2f6f0a7f4f11 {ISSUE_CARD}",
+        "42424242-4242-4242-0000-000000000000",
+        f"{ISSUE_CARD}abcdef",
+        f"dead{ISSUE_CARD}",
+    ],
+)
+def test_beside_a_random_identifier_a_card_number_is_found(text: str) -> None:
+    assert holds_card_number(text)
