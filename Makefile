@@ -11,12 +11,14 @@ PIECE ?= 1000
 MINUTES ?= 8
 TIMES ?= 20
 COUNT ?= 20000
+# What the image holds.
+SHIPPED := app sandbox migrations worker.py
 # In a folder of its own: pytest gives its usual one, servers and all, back to itself alone whenever
 # another run begins.
 SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 2 --dist loadscope --no-loadscope-reorder \
 	--basetemp=.tillflow/test
 
-.PHONY: run test chaos crashes bench mutations traffic check lock picture guide clean help
+.PHONY: run test chaos crashes bench mutations traffic check audit sbom lock picture guide clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -54,12 +56,21 @@ traffic: $(READY)  ## the suite again, its traffic with the gateway recorded and
 	SANDBOX_RECORD="$(CURDIR)/.tillflow/traffic.jsonl" $(SUITE)
 	$(BIN)/python -m tests.sandbox.judge .tillflow/traffic.jsonl
 
-check: $(READY)  ## lint, types, import floors, lock file
+check: $(READY)  ## lint, types, import floors, lock file, insecure code, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@mkdir -p .tillflow
+	$(BIN)/bandit --quiet --recursive $(SHIPPED) 2> .tillflow/bandit.log || { cat .tillflow/bandit.log; exit 1; }
 	$(BIN)/python -m tests.lockfile
+	$(BIN)/python -m tests.audit || [ $$? -eq 2 ]
+
+audit: $(READY)  ## known vulnerabilities alone; fails where nobody can be asked, too
+	$(BIN)/python -m tests.audit
+
+sbom: $(READY)  ## what the image is made of, as CycloneDX, in tillflow.cdx.json
+	$(BIN)/python -m tests.sbom tillflow.cdx.json
 
 lock: $(READY)  ## pin every dependency again, with hashes
 	$(BIN)/python -m tests.lockfile --write

@@ -81,24 +81,24 @@ class _Lane:
         return f"""
             SELECT id, event, endpoint FROM deliveries
             WHERE {self._which} AND {self._when} <= :now
-            ORDER BY {self._order} LIMIT :room"""  # noqa: S608
+            ORDER BY {self._order} LIMIT :room"""  # noqa: S608 - all of it is ours  # nosec B608
 
     @property
     def soonest(self) -> str:
         return f"""
             SELECT min({self._when}) FROM deliveries
-            WHERE {self._which} AND {self._when} > :now"""  # noqa: S608
+            WHERE {self._which} AND {self._when} > :now"""  # noqa: S608 - all of it is ours  # nosec B608
 
     @property
     def drop(self) -> str:
-        return f"UPDATE deliveries SET state = 'dropped' WHERE {self._which}"  # noqa: S608
+        return f"UPDATE deliveries SET state = 'dropped' WHERE {self._which}"  # noqa: S608 - all of it is ours  # nosec B608
 
 
 def _is_about(number: int) -> str:
     """Whether the rule of this number is about a delivery."""
     return f"""((:types{number} IS NULL OR (SELECT type FROM objects WHERE objects.id = event)
             IN (SELECT value FROM json_each(:types{number})))
-        AND (:orders{number} IS NULL OR coalesce(order_id, '') GLOB :orders{number}))"""  # noqa: S608
+        AND (:orders{number} IS NULL OR coalesce(order_id, '') GLOB :orders{number}))"""  # noqa: S608 - all of it is ours  # nosec B608
 
 
 # When, and in what order.

@@ -13,7 +13,7 @@ WAYS_TO_PAY: dict[str, Example] = {
         "value": {
             **_ORDER,
             "payment_method": "credit_card",
-            "payment_method_token": "pm_card_visa",
+            "payment_method_token": "pm_card_visa",  # no secret  # nosec B105
         },
     },
     "card": {
@@ -34,7 +34,7 @@ WAYS_TO_PAY: dict[str, Example] = {
         "value": {
             **_ORDER,
             "payment_method": "apple_pay",
-            "payment_method_token": "pm_card_applePay",
+            "payment_method_token": "pm_card_applePay",  # no secret  # nosec B105
         },
     },
     "ideal": {
@@ -50,7 +50,7 @@ WAYS_TO_PAY: dict[str, Example] = {
         "value": {
             **_IN_EUROS,
             "payment_method": "sepa_debit",
-            "payment_method_token": "pm_sepaDebit_success",
+            "payment_method_token": "pm_sepaDebit_success",  # no secret  # nosec B105
             "customer_email": "shopper@example.com",
             "customer_id": "customer-678",
             "save_payment_method": True,
@@ -65,7 +65,7 @@ WAYS_TO_PAY: dict[str, Example] = {
         "value": {
             **_ORDER,
             "payment_method": "credit_card",
-            "payment_method_token": "pm_1Q2w3E4r5T6y7U8i9O0p",
+            "payment_method_token": "pm_1Q2w3E4r5T6y7U8i9O0p",  # no secret  # nosec B105
             "customer_id": "customer-678",
             "off_session": True,
         },

@@ -38,7 +38,7 @@ _SAMPLE: dict[str, Any] = {
     ],
     "saved": [
         {
-            "payment_method_token": "pm_1Q2w3E4r5T6y7U8i9O0p",
+            "payment_method_token": "pm_1Q2w3E4r5T6y7U8i9O0p",  # no secret  # nosec B105
             "payment_method": {"type": "credit_card", "brand": "visa", "last4": "4242"},
         }
     ],

@@ -91,7 +91,7 @@ class ApiKeys:
     async def put_development_key(self) -> None:
         """Have the embedded stack's key there, with every scope. Safe to repeat."""
         known = Offered.read(DEVELOPMENT_API_KEY, embedded=True)
-        assert known is not None  # noqa: S101 - that is what `embedded` means
+        assert known is not None  # noqa: S101 - that is what `embedded` means  # nosec B101
         values = {
             "client": known.key_id,
             "secret_hash": known.secret_hash(),

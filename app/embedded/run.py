@@ -74,7 +74,7 @@ def _cancel_on_signals() -> None:
     """Turn the first Ctrl-C or SIGTERM into an orderly stop, which later ones do not disturb."""
     loop = asyncio.get_running_loop()
     running = asyncio.current_task()
-    assert running is not None  # noqa: S101 - we are in it
+    assert running is not None  # noqa: S101 - we are in it  # nosec B101
     asked: list[bool] = []
 
     def stop() -> None:
