@@ -110,9 +110,17 @@ class Scene:
 
     async def order(self, order_id: str) -> Json:
         """As the API tells it."""
-        answer = await self._shop.get(f"/api/payment/{order_id}")
-        answer.raise_for_status()
-        told: Json = answer.json()
+        told: Json = {}
+
+        async def answered() -> bool:
+            answer = await self._shop.get(f"/api/payment/{order_id}")
+            if answer.status_code == _ASK_AGAIN:
+                return False
+            answer.raise_for_status()
+            told.update(answer.json())
+            return True
+
+        await eventually(answered)
         return told
 
     async def until(self, order_id: str, **wanted: str) -> None:
