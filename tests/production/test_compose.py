@@ -96,7 +96,7 @@ def test_every_secret_is_a_file_that_the_guide_makes(secrets_folder: Path) -> No
         assert stat.S_IMODE(file.stat().st_mode) == 0o644
 
 
-@pytest.mark.parametrize("name", [name for name in SECRETS if FIELDS[name].is_required()])
+@pytest.mark.parametrize("name", sorted(name for name in SECRETS if FIELDS[name].is_required()))
 def test_without_a_needed_secret_nothing_starts(
     name: str, on_this_machine: OnThisMachine, clean: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

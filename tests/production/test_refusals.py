@@ -1,6 +1,7 @@
 """Outside the embedded stack, weak settings start nothing: each is named, and none is shown."""
 
 import os
+import random
 import secrets
 import subprocess
 import sys
@@ -16,25 +17,27 @@ from app.embedded.part import ROOT
 from app.strength import require_random, require_random_bytes
 
 DATABASE = "postgresql+psycopg://tillflow:{}@db.example.net/tillflow?sslmode=verify-full"
-PASSWORD = secrets.token_hex(32)
+# Seeded: every process that collects the tests gives them the same names.
+CHANCE = random.Random("tillflow")  # noqa: S311
+PASSWORD = CHANCE.randbytes(32).hex()
 
 
 def random_key() -> str:
-    return b64encode(secrets.token_bytes(32)).decode()
+    return b64encode(CHANCE.randbytes(32)).decode()
 
 
 FIT: dict[str, Any] = {
     "encryption_keys": f"2026-11:{random_key()}",
     "database_url": DATABASE.format(PASSWORD),
     "temporal_address": "shop.tmprl.cloud:7233",
-    "temporal_api_key": secrets.token_hex(32),
-    "stripe_api_key": f"sk_live_{secrets.token_hex(24)}",
-    "stripe_webhook_secret": f"whsec_{secrets.token_hex(16)}",
+    "temporal_api_key": CHANCE.randbytes(32).hex(),
+    "stripe_api_key": f"sk_live_{CHANCE.randbytes(24).hex()}",
+    "stripe_webhook_secret": f"whsec_{CHANCE.randbytes(16).hex()}",
     "callback_secret": f"whsec_{random_key()}",
 }
 TEXT_KEY = b64encode(b"this is thirty-two bytes of text").decode()
 STEPS = b64encode(bytes(range(32))).decode()
-TWICE = b64encode(secrets.token_bytes(16) * 2).decode()
+TWICE = b64encode(CHANCE.randbytes(16) * 2).decode()
 
 
 def told(**weak: Any) -> list[str]:
@@ -62,14 +65,14 @@ def _nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
         ("encryption_keys", f"new:{random_key()},old:{TEXT_KEY}", "text"),
         ("encryption_keys", "a:{0},b:{0}".format(random_key()), "twice"),
         ("encryption_keys", f"k:{random_key()[:20]}", "32 bytes"),
-        ("callback_secret", "whsec_" + b64encode(secrets.token_bytes(24)).decode(), "32"),
+        ("callback_secret", "whsec_" + b64encode(CHANCE.randbytes(24)).decode(), "32"),
         ("callback_secret", random_key(), "whsec_"),
         ("callback_secret", "whsec_" + "?" * 44, "base64"),
         ("callback_secret", f"whsec_{TEXT_KEY}", "text"),
         ("stripe_webhook_secret", "whsec_short", "32"),
-        ("stripe_webhook_secret", secrets.token_hex(32), "whsec_"),
+        ("stripe_webhook_secret", CHANCE.randbytes(32).hex(), "whsec_"),
         ("stripe_webhook_secret", "whsec_" + "ab" * 16, "pattern"),
-        ("stripe_api_key", f"pk_live_{secrets.token_hex(24)}", "secret key"),
+        ("stripe_api_key", f"pk_live_{CHANCE.randbytes(24).hex()}", "secret key"),
         ("stripe_api_key", "sk_test_sandbox", "24"),
         ("stripe_api_key", "sk_test_" + "4eC39HqLyjWDarjtT1zdp7dc", "example"),
         ("stripe_api_key", "sk_live_" + "0" * 24, "pattern"),
@@ -97,8 +100,8 @@ def test_a_weak_secret_is_refused_and_not_shown(name: str, value: str, word: str
     "fit",
     [
         {},
-        {"stripe_api_key": f"sk_test_{secrets.token_hex(24)}"},
-        {"stripe_api_key": f"rk_live_{secrets.token_hex(24)}"},
+        {"stripe_api_key": f"sk_test_{CHANCE.randbytes(24).hex()}"},
+        {"stripe_api_key": f"rk_live_{CHANCE.randbytes(24).hex()}"},
         {"encryption_keys": f"new:{random_key()},old:{random_key()}"},
         {
             "database_url": "postgresql+psycopg://tillflow@db.example.net/tillflow?sslmode=verify-full"
@@ -186,7 +189,7 @@ def test_temporal_by_mtls_or_on_this_machine(fit: dict[str, str]) -> None:
 
 
 def test_a_mail_password_is_not_sent_in_clear() -> None:
-    mail = {"smtp_host": "mail.example.net", "smtp_password": secrets.token_hex(8)}
+    mail = {"smtp_host": "mail.example.net", "smtp_password": CHANCE.randbytes(8).hex()}
     [line] = told(**mail)
     assert line.startswith("SMTP_TLS: SMTP_PASSWORD would be sent in clear")
     assert told(**mail, smtp_tls=True) == []
@@ -275,5 +278,5 @@ def test_the_database_password_goes_into_the_url() -> None:
     url = "postgresql+psycopg://tillflow@db.example.net/tillflow?sslmode=verify-full"
     settings = Settings(**{**FIT, "database_url": url, "database_password": "p@ss/" + PASSWORD})
     assert f":p%40ss%2F{PASSWORD}@" in settings.database_url.get_secret_value()
-    [line] = told(database_password=secrets.token_hex(32))
+    [line] = told(database_password=CHANCE.randbytes(32).hex())
     assert line.startswith("DATABASE_URL: it holds a password, and DATABASE_PASSWORD as well")
