@@ -1,9 +1,14 @@
 """The stories in which workers die, and every point of them at which one may."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
+
+from temporalio.client import WorkflowHandle
 
 from app.domain.gateway import GatewayEvent
 from app.domain.money import Money
@@ -17,6 +22,7 @@ from chaos.crash_scene import Scene, eventually
 
 AMOUNT = Money(4999, "usd")
 _UNTIL_A_LOOK = timedelta(days=1)
+_TO_BEGIN_SECONDS = 15.0
 _WRITE = ("before_write", "after_write", "before_answer")
 _CALL = ("before_call", "during_call", "after_call", *_WRITE)
 # It notes what it is about to do, does it, and notes what came of it.
@@ -147,9 +153,23 @@ async def _disputed(scene: Scene, order_id: str) -> None:
     dispute = (await scene.control("disputes", payment_intent=intent))["id"]
     await scene.until(order_id, status="disputed")
     workflow = scene.workflow(names.dispute_workflow_id(order_id, dispute))
-    await scene.skipper.fast_forward(workflow, _UNTIL_A_LOOK)
+    await _looked_at(scene, workflow)
     await scene.control(f"disputes/{dispute}", verdict="won")
     await workflow.result()
+
+
+async def _looked_at(scene: Scene, dispute: WorkflowHandle[Any, Any]) -> None:
+    """Move the clock until the workflow looks. Once more where a callback of the gateway came in
+    with the timer: the wait for news begins anew with it."""
+
+    async def looks() -> bool:
+        return await scene.has_begun(dispute, "look_up_dispute")
+
+    while not await looks():
+        await scene.skipper.fast_forward(dispute, _UNTIL_A_LOOK)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TO_BEGIN_SECONDS):
+                await eventually(looks)
 
 
 def _refund_workflow_id(order_id: str, key: str) -> str:

@@ -178,6 +178,14 @@ class Scene:
         """Wait until it has."""
         await self.workflow(workflow_id).result()
 
+    async def has_begun(self, workflow: WorkflowHandle[Any, Any], activity: str) -> bool:
+        """Whether the workflow has asked for the activity."""
+        async for event in workflow.fetch_history_events():
+            asked = event.activity_task_scheduled_event_attributes
+            if asked.activity_type.name == activity:
+                return True
+        return False
+
     async def nothing_runs(self, order_id: str) -> None:
         """Wait until no workflow of the order is left."""
 
