@@ -15,6 +15,7 @@ from app.temporal.schedules import ensure_schedules
 from app.wiring import Parts, build
 from app.workflows.deliver_callbacks import DeliverCallbacksWorkflow
 from app.workflows.dispute import DisputeWorkflow
+from app.workflows.erase_personal_data import ErasePersonalDataWorkflow
 from app.workflows.late_event import LateEventWorkflow
 from app.workflows.payment import PaymentWorkflow
 from app.workflows.reconcile import ReconcileWorkflow
@@ -29,6 +30,7 @@ WORKFLOWS = [
     DeliverCallbacksWorkflow,
     StartStrandedWorkflow,
     ReconcileWorkflow,
+    ErasePersonalDataWorkflow,
 ]
 # Of the 25 seconds that a process has to end; the rest is for letting go of connections. An answer
 # of the gateway's takes 20 at most.

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app import key_commands, ledger_commands
+from app import data_commands, key_commands, ledger_commands
 from app.domain.records import RecordsUnavailableError
 from app.embedded.errors import StackError
 
@@ -25,6 +25,7 @@ stock = typer.Typer(help="What is on the shelf.", no_args_is_help=True)
 app.add_typer(stock, name="stock")
 app.add_typer(ledger_commands.ledger, name="ledger")
 app.add_typer(key_commands.keys, name="keys")
+app.add_typer(data_commands.data, name="data")
 
 
 @app.command()

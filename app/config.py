@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     # As long as Stripe surely keeps an idempotency key: then an operator is called for.
     unknown_age_limit_seconds: float = Field(default=24 * 3600, gt=0)
 
+    # Who shopped is erased when an order is over and has had no news for so long: chargebacks come
+    # within about 120 days, and are disputed for weeks.
+    personal_data_retention_days: int = Field(default=180, ge=1)
+
     # Mail.
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 25

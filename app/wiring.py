@@ -14,6 +14,7 @@ from app.activities.callbacks import CallbackActivities
 from app.activities.disputes import DisputeActivities
 from app.activities.fulfilment import fulfilment_activities
 from app.activities.payment import PaymentActivities
+from app.activities.personal_data import PersonalDataActivities
 from app.activities.reconciliation import ReconciliationActivities
 from app.activities.refunds import RefundActivities
 from app.activities.stranded import StrandedActivities
@@ -66,6 +67,7 @@ class Parts:
             self.delivery,
             self.starts,
             self.temporal,
+            timedelta(days=self.settings.personal_data_retention_days),
         )
 
 
@@ -77,6 +79,7 @@ def activities(
     delivery: CallbackDelivery,
     starts: PaymentStarts,
     temporal: Client,
+    personal_data_retention: timedelta,
 ) -> list[Callable[..., Any]]:
     """Every activity there is, on these parts."""
     payment = PaymentActivities(gateway, records)
@@ -101,6 +104,7 @@ def activities(
         DisputeActivities(gateway, records).look_up_dispute,
         CallbackActivities(records, delivery.deliver_waiting).deliver_callbacks,
         stranded.start_stranded,
+        PersonalDataActivities(records, personal_data_retention).erase_personal_data,
         reconciliation.begin_reconciliation,
         reconciliation.take_in_events,
         reconciliation.compare_payments,
@@ -145,7 +149,7 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
     """All parts from `settings`. With `lazy_temporal` it does not wait for Temporal."""
     engine = create_engine(settings.database_url.get_secret_value())
     gateway = build_gateway(settings)
-    records = PostgresRecords(engine, gateway.name)
+    records = PostgresRecords(engine, gateway.name, settings.keyring())
     steps = build_steps(settings, engine)
     temporal = await connect(settings, lazy=lazy_temporal)
 

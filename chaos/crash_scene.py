@@ -54,7 +54,7 @@ class Scene:
         self.temporal = temporal
         self.skipper = TimeSkipper(temporal)
         self.engine: AsyncEngine = create_engine(stack.postgres.url)
-        self.records = PostgresRecords(self.engine, "stripe")
+        self.records = PostgresRecords(self.engine, "stripe", stack.keyring())
         # trust_env=False: a proxy set for the outside world is not for 127.0.0.1.
         self._shop = httpx.AsyncClient(
             base_url=stack.api_url,

@@ -69,7 +69,7 @@ async def _warm_up(settings: Settings) -> None:
         create_engine(settings.database_url.get_secret_value()),
         build_gateway(settings),
     )
-    await PostgresRecords(engine, gateway.name).find_payment("nobody")
+    await PostgresRecords(engine, gateway.name, settings.keyring()).find_payment("nobody")
     await gateway.look_up("nobody", None, datetime.now(UTC))
     await gateway.close()
     await engine.dispose()

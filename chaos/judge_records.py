@@ -17,7 +17,7 @@ _FACT = TypeAdapter(Fact)
 
 _ORDERS = """
 SELECT o.order_id, o.amount, o.currency, o.state AS order_state, o.metadata,
-       o.customer_email IS NOT NULL AS has_address,
+       o.sealed_email IS NOT NULL AS has_address,
        p.state, p.captured - p.refunded - p.refunds_pending - p.disputed AS net,
        p.refunds_pending
 FROM orders o LEFT JOIN payments p USING (order_id)

@@ -76,6 +76,9 @@ def _written(value: Any) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
+KEYRING = settings_with().keyring()
+
+
 @pytest.fixture(scope="session")
 def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data and logs of the servers of this run."""
@@ -137,7 +140,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 def records(engine: AsyncEngine) -> PostgresRecords:
-    return PostgresRecords(engine, gateway="stripe")
+    return PostgresRecords(engine, "stripe", KEYRING)
 
 
 @pytest.fixture(scope="session")

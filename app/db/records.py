@@ -1,7 +1,7 @@
 """The `Records` port on PostgreSQL: the only writer of orders, facts, customers and callbacks."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import func
@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.db import erasure, inbox, journal, listing, unknown
 from app.db import facts as fact_rows
-from app.db import inbox, journal, listing, unknown
 from app.db.engine import transaction
+from app.db.personal import PersonalData
 from app.db.tables import (
     CustomerRow,
     OrderRow,
@@ -37,14 +38,16 @@ from app.domain.records import (
     WaitingCallback,
 )
 from app.domain.unknown import UnknownOutcome
+from app.keyring import Keyring
 
 
 class PostgresRecords:
     """Every method is one transaction; each raises RecordsUnavailableError when it cannot be."""
 
-    def __init__(self, engine: AsyncEngine, gateway: str) -> None:
+    def __init__(self, engine: AsyncEngine, gateway: str, keyring: Keyring) -> None:
         self._engine = engine
         self._gateway = gateway
+        self._personal = PersonalData(keyring)
 
     async def open_order(self, order: Order) -> tuple[Order, Payment]:
         async with transaction(self._engine) as session:
@@ -56,10 +59,9 @@ class PostgresRecords:
                     currency=order.amount.currency,
                     capture=order.capture,
                     metadata=order.metadata,
-                    customer_email=order.customer_email,
                     customer_id=order.customer_id,
-                    mandate=asdict(order.mandate) if order.mandate is not None else None,
                     state="open",
+                    **self._personal.sealed(order.order_id, order.customer_email, order.mandate),
                 )
                 .on_conflict_do_nothing()
                 .returning(col(OrderRow.order_id))
@@ -70,13 +72,13 @@ class PostgresRecords:
                 )
                 return order, await self._append(session, order, [fact])
             row = await session.get_one(OrderRow, order.order_id)
-            known = _order(row)
+            known = self._whole(row)
             return known, await _payment(session, known)
 
     async def find_order(self, order_id: str) -> Order | None:
         async with transaction(self._engine) as session:
             row = await session.get(OrderRow, order_id)
-            return _order(row) if row is not None else None
+            return self._whole(row) if row is not None else None
 
     async def find_payment(self, order_id: str) -> Payment | None:
         async with transaction(self._engine) as session:
@@ -136,8 +138,9 @@ class PostgresRecords:
 
     async def accept_mandate(self, order_id: str, mandate: Mandate) -> None:
         async with transaction(self._engine) as session:
-            row = await session.get_one(OrderRow, order_id)
-            row.mandate = asdict(mandate)
+            row = await session.get_one(OrderRow, order_id, with_for_update=True)
+            email, _ = self._personal.open(row)
+            self._personal.put(row, email, mandate)
 
     async def find_customer(self, customer_id: str) -> str | None:
         async with transaction(self._engine) as session:
@@ -210,6 +213,17 @@ class PostgresRecords:
             )
             return [_order(row) for row in rows]
 
+    async def erase_personal_data(
+        self, before: datetime, after: Place | None, limit: int
+    ) -> list[Place]:
+        async with transaction(self._engine) as session:
+            return await erasure.erase(session, before, after, limit)
+
+    def _whole(self, row: OrderRow) -> Order:
+        """With who the shopper is."""
+        email, mandate = self._personal.open(row)
+        return replace(_order(row), customer_email=email, mandate=mandate)
+
     async def _append(self, session: AsyncSession, order: Order, facts: Sequence[Fact]) -> Payment:
         payment = Payment(order.order_id, order.amount)
         keys = set()
@@ -263,14 +277,13 @@ class PostgresRecords:
 
 
 def _order(row: OrderRow) -> Order:
+    """Without who the shopper is."""
     return Order(
         order_id=row.order_id,
         amount=Money(row.amount, row.currency),
         capture=Capture(row.capture),
         metadata=row.details,
-        customer_email=row.customer_email,
         customer_id=row.customer_id,
-        mandate=Mandate(**row.mandate) if row.mandate is not None else None,
     )
 
 

@@ -27,6 +27,9 @@ fact_reference = literal_column("(fact ->> 'reference')", String)
 names_transaction = literal_column(
     "event IN ({})".format(", ".join(f"'{event}'" for event in sorted(NAMES_TRANSACTION))), Boolean
 )
+has_personal_data = literal_column(
+    "coalesce(sealed_email, sealed_mandate, customer_email, mandate::text) IS NOT NULL", Boolean
+)
 
 
 def _now() -> Any:
@@ -41,14 +44,20 @@ class OrderRow(SQLModel, table=True):
     """An order as the storefront placed it, and where it stands."""
 
     __tablename__ = "orders"
+    __table_args__ = (
+        Index("ix_orders_personal", "created_at", "order_id", postgresql_where=has_personal_data),
+    )
 
     order_id: str = Field(primary_key=True, max_length=64)
     amount: int = Field(sa_type=BigInteger)  # minor units
     currency: str = Field(max_length=3)
     capture: str
     details: dict[str, Any] = Field(sa_column=Column("metadata", JSONB, nullable=False))
-    customer_email: str | None = None
     customer_id: str | None = Field(default=None, max_length=64, index=True)  # the storefront's
+    sealed_email: str | None = None
+    sealed_mandate: str | None = None
+    # In clear, from before there were sealed columns. Nothing is written here any more.
+    customer_email: str | None = None
     mandate: dict[str, Any] | None = Field(
         default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True)
     )

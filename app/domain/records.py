@@ -41,7 +41,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Place:
-    """A place in the list of payments, which is ordered by both: the newest first."""
+    """A place in a list of payments, which is ordered by both."""
 
     created_at: datetime
     order_id: str
@@ -172,6 +172,12 @@ class Records(Protocol):
 
     async def callback_refused(self, event: GatewayEvent, error: str) -> None:
         """Note why a callback could not be delivered; it is tried again after a growing pause."""
+
+    async def erase_personal_data(
+        self, before: datetime, after: Place | None, limit: int
+    ) -> list[Place]:
+        """Erase who the shopper is from at most `limit` orders that are over, and have had no news
+        since `before`: the oldest first, from behind `after` on. The places of those orders."""
 
     async def stranded_orders(self, before: datetime, after: str, limit: int) -> list[Order]:
         """Open orders of before that time without a single attempt, from behind `after` on, by

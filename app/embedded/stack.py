@@ -63,8 +63,12 @@ class Stack:
 
     async def temporal_client(self) -> Client:
         """A client that can read what API and worker tell Temporal."""
-        keys = Keyring.parse(Credentials.kept_in(self.folder).encryption_keys)
-        return await Client.connect(self.temporal.address, data_converter=encrypting(keys))
+        converter = encrypting(self.keyring())
+        return await Client.connect(self.temporal.address, data_converter=converter)
+
+    def keyring(self) -> Keyring:
+        """The stack's encryption keys."""
+        return Keyring.parse(Credentials.kept_in(self.folder).encryption_keys)
 
     async def _put_development_key(self) -> None:
         engine = create_engine(self.postgres.url)

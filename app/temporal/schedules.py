@@ -27,6 +27,7 @@ _RECONCILE_EVERY = timedelta(hours=1)
 _RECONCILE_HOURS = 3
 _RECONCILE_AGAIN_EVERY = timedelta(days=1)
 _RECONCILE_AGAIN_HOURS = 8 * 24
+_ERASE_EVERY = timedelta(days=1)
 
 
 async def ensure_schedules(client: Client, task_queue: str) -> None:
@@ -70,6 +71,13 @@ def _schedules(task_queue: str) -> dict[str, Schedule]:
             _RECONCILE_AGAIN_EVERY,
             "Compare the last days with the gateway's books",
             {"hours": _RECONCILE_AGAIN_HOURS},
+        ),
+        "erase-personal-data": _schedule(
+            "ErasePersonalDataWorkflow",
+            "erase-personal-data",
+            task_queue,
+            _ERASE_EVERY,
+            "Erase who shopped, of orders that are over for long enough",
         ),
     }
 

@@ -279,7 +279,7 @@ async def test_where_a_debit_was_allowed_from_is_kept_with_the_order_only(runnin
     body = order("credit_card", payment_method_token="pm_card_chargeDeclined")
     key = {"Idempotency-Key": "second"}
     problem(await running.initiate(body), 400, "payment-declined")
-    kept = "SELECT mandate FROM orders WHERE order_id = %s"
+    kept = "SELECT sealed_mandate FROM orders WHERE order_id = %s"
     assert await running.query(kept, body["order_id"]) == [(None,)]
 
     second = debit(order_id=body["order_id"])
@@ -287,7 +287,9 @@ async def test_where_a_debit_was_allowed_from_is_kept_with_the_order_only(runnin
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["status"] == "processing"
-    assert await running.query(kept, body["order_id"]) == [(MANDATE,)]
+    [(sealed,)] = await running.query(kept, body["order_id"])
+    assert sealed is not None
+    assert MANDATE["ip_address"] not in sealed
     elsewhere = "SELECT count(*) FROM payment_events WHERE fact::text LIKE %s"
     assert await running.query(elsewhere, f"%{MANDATE['ip_address']}%") == [(0,)]
     temporal = await running.temporal()

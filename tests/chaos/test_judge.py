@@ -226,7 +226,7 @@ _UNEXPLAINED = {
     ),
     "a receipt that was not mailed": (
         7,
-        "UPDATE orders SET customer_email = 'zoe@example.com' WHERE order_id = 'fulfilled'",
+        "UPDATE orders SET sealed_email = 'an address' WHERE order_id = 'fulfilled'",
     ),
     "a posting without its other side": (
         8,

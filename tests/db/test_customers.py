@@ -5,6 +5,7 @@ import asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db.records import PostgresRecords
+from tests.conftest import KEYRING
 
 
 async def test_a_customer_is_somebody_at_the_gateway_once_kept(records: PostgresRecords) -> None:
@@ -30,7 +31,7 @@ async def test_of_twenty_at_once_the_first_one_wins(records: PostgresRecords) ->
 async def test_another_gateway_knows_the_customer_by_another_name(
     records: PostgresRecords, engine: AsyncEngine
 ) -> None:
-    other = PostgresRecords(engine, "another")
+    other = PostgresRecords(engine, "another", KEYRING)
     await records.keep_customer("customer-1", "cus_1")
     assert await other.find_customer("customer-1") is None
     assert await other.keep_customer("customer-1", "buyer-1") == "buyer-1"

@@ -17,6 +17,7 @@ from app.domain.records import Filter, RecordsUnavailableError
 from app.embedded.ports import free_port
 from app.embedded.postgres import PostgresPart
 from app.embedded.supervisor import Supervisor
+from tests.conftest import KEYRING
 from tests.db.conftest import NOON
 from tests.db.test_inbox import EVENTS
 
@@ -42,7 +43,7 @@ async def test_nothing_is_lost_and_every_call_says_so(
     await own_server.start(postgres)
     await asyncio.to_thread(migrate, postgres.url)
     engine = create_engine(postgres.url)
-    records = PostgresRecords(engine, "stripe")
+    records = PostgresRecords(engine, "stripe", KEYRING)
     await records.open_order(order)
 
     await own_server.kill("postgres")

@@ -26,6 +26,7 @@ from app.domain.facts import Event, Fact, Source
 from app.domain.money import Money
 from app.domain.order import Order
 from app.domain.records import RecordsUnavailableError
+from tests.conftest import KEYRING
 from tests.db.conftest import NOON
 from tests.db.test_inbox import EVENTS
 
@@ -81,7 +82,7 @@ async def test_too_many_connections_at_the_server(
     await admin.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}".encode())
     url = make_url(database_url).set(username=role).render_as_string(hide_password=False)
     limited = create_engine(url)
-    theirs = PostgresRecords(limited, "stripe")
+    theirs = PostgresRecords(limited, "stripe", KEYRING)
     with pytest.raises(RecordsUnavailableError) as failure:
         await theirs.find_order("order-1")
     assert "too many connections" in str(failure.value.__cause__)

@@ -75,6 +75,15 @@ async def test_what_differs_is_found_without_reading_what_matches(
         assert "ix_reconciliation_findings_verdict" in plan
 
 
+async def test_what_is_to_be_forgotten_is_found_without_reading_what_is_forgotten(
+    records: PostgresRecords, connection: AsyncConnection, asked: list[tuple[str, Any]]
+) -> None:
+    await records.erase_personal_data(NOON, Place(NOON, "order-1"), 10)
+    plan = await _plan(connection, asked[-1])
+    assert "on ix_orders_personal" in plan or "using ix_orders_personal" in plan
+    assert "Index Cond: ((created_at < " in plan
+
+
 async def test_what_was_learnt_in_a_period_is_found_without_reading_every_fact(
     engine: AsyncEngine, connection: AsyncConnection, asked: list[tuple[str, Any]]
 ) -> None:

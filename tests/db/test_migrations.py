@@ -21,6 +21,7 @@ from app.domain.money import Money
 from app.domain.order import Capture, Order
 from app.domain.payment import State
 from app.domain.records import Filter
+from tests.conftest import KEYRING
 
 
 def _differences(connection: Connection) -> list[object]:
@@ -122,9 +123,9 @@ OLD_CALLBACK = {
     "payment": None,
 }
 OLD_ROWS = """
-    INSERT INTO orders (order_id, amount, currency, capture, metadata, state)
-    VALUES ('order-1', 4999, 'usd', 'manual', '{}', 'paid'),
-           ('order-2', 1, 'usd', 'manual', '{}', 'open');
+    INSERT INTO orders (order_id, amount, currency, capture, metadata, customer_email, state)
+    VALUES ('order-1', 4999, 'usd', 'manual', '{}', 'zoe@example.com', 'paid'),
+           ('order-2', 1, 'usd', 'manual', '{}', NULL, 'open');
     INSERT INTO payments (order_id, payment_id, gateway, state, currency, amount, authorized,
                           captured, refunded, transaction_id, method, needs_attention)
     VALUES ('order-1', 'pay_1', 'stripe', 'partially_refunded', 'usd', 4999, 4999,
@@ -154,14 +155,14 @@ async def upgraded(database_url: str, engine: AsyncEngine) -> PostgresRecords:
             (json.dumps(OLD_CALLBACK), AT),
         )
     await asyncio.to_thread(command.upgrade, config, "head")
-    return PostgresRecords(engine, "stripe")
+    return PostgresRecords(engine, "stripe", KEYRING)
 
 
 async def test_what_was_written_before_a_migration_is_there_after_it(
     upgraded: PostgresRecords,
 ) -> None:
     assert await upgraded.find_order("order-1") == Order(
-        "order-1", Money(4999, "usd"), Capture.MANUAL
+        "order-1", Money(4999, "usd"), Capture.MANUAL, customer_email="zoe@example.com"
     )
     assert [fact.event for fact in await upgraded.facts("order-1")] == [
         fact["event"] for fact in OLD_FACTS

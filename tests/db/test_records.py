@@ -120,7 +120,7 @@ async def test_the_latest_mandate_is_kept_with_the_order(
     records: PostgresRecords, connection: AsyncConnection, order: Order
 ) -> None:
     await records.open_order(order)
-    assert await _count(connection, "orders WHERE mandate IS NULL") == 1
+    assert await _count(connection, "orders WHERE sealed_mandate IS NULL") == 1
     for mandate in (Mandate("192.0.2.7", "a browser"), Mandate("2001:db8::7", "another")):
         await records.accept_mandate("order-1", mandate)
         assert await records.find_order("order-1") == replace(order, mandate=mandate)

@@ -49,6 +49,16 @@ async def test_a_shopper_without_an_address_gets_no_mail(
     assert mailbox.received == []
 
 
+async def test_an_address_that_was_forgotten_holds_nothing_up(
+    send_receipt: SendReceipt, mailbox: Mailbox, order: Order
+) -> None:
+    await send_receipt.run(order)
+    forgotten = replace(order, customer_email=None)
+    assert await send_receipt.run(forgotten) == "no address to mail to"
+    await send_receipt.undo(forgotten)
+    assert len(mailbox.received) == 1
+
+
 async def test_an_address_that_is_refused_is_refused_for_good(
     send_receipt: SendReceipt, mailbox: Mailbox, order: Order
 ) -> None:

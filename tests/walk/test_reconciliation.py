@@ -55,7 +55,7 @@ async def claim_captured(running: Running, order_id: str, transaction_id: str, m
     claim = Fact(
         Event.CAPTURED, datetime.now(UTC), Source.OPERATOR, amount=minor, reference=transaction_id
     )
-    await PostgresRecords(engine, "stripe").append(order_id, [claim])
+    await PostgresRecords(engine, "stripe", running.stack.keyring()).append(order_id, [claim])
     await engine.dispose()
 
 

@@ -49,6 +49,7 @@ from app.workflows.messages import AttemptInput, RefundInput
 from app.workflows.payment import PaymentWorkflow
 from app.workflows.refund import RefundWorkflow
 from app.workflows.starts import PaymentStarts
+from tests.conftest import KEYRING
 from tests.sandbox.program import SECRET, Json, Sandbox, until
 from worker import WORKFLOWS
 
@@ -58,6 +59,7 @@ MANDATE = Mandate("203.0.113.7", "a browser")
 RETURN_URL = "https://shop.example/return"
 GRACE = timedelta(seconds=20)
 EXPIRY = timedelta(minutes=30)
+RETENTION = timedelta(days=180)
 
 _PATIENCE_SECONDS = 15
 
@@ -363,7 +365,7 @@ async def open_shop(
     the task queue of a shop whose work it goes on with, or shares."""
     skipper = TimeSkipper(client)
     queue = queue or f"shop-{uuid4().hex}"
-    records = PostgresRecords(engine, gateway.name)
+    records = PostgresRecords(engine, gateway.name, KEYRING)
     delivery = CallbackDelivery(skipper.client, records, queue)
     steps = real_steps(engine) if steps is None else steps
     starts = PaymentStarts(
@@ -386,6 +388,7 @@ async def open_shop(
             delivery,
             starts,
             skipper.client,
+            RETENTION,
         ),
     ):
         yield Shop(

@@ -23,6 +23,7 @@ from app.domain.reversals import DisputeState
 from app.embedded.ports import free_port
 from app.temporal import names
 from app.temporal.delivery import CallbackDelivery
+from tests.conftest import KEYRING
 from tests.db.conftest import NOON
 from tests.sandbox.program import until
 from tests.workflows import scenarios
@@ -66,7 +67,7 @@ async def test_what_was_told_and_not_noted_is_told_again_and_applied_once(shop: 
     placed = await _held(shop)
     event = await placed.event(_HELD)
     await shop.records.take_callback(event)
-    dying = _delivery(shop, ForgetfulRecords(shop.engine, shop.gateway.name))
+    dying = _delivery(shop, ForgetfulRecords(shop.engine, shop.gateway.name, KEYRING))
     with pytest.raises(RecordsUnavailableError):
         await dying.deliver_waiting(placed.order.order_id)
     await placed.told(Event.CONFIRMED)
@@ -81,7 +82,7 @@ async def test_what_was_told_before_its_workflow_ended_is_no_news_after_it(shop:
     await placed.pay()
     event = await placed.event(_HELD)
     await shop.records.take_callback(event)
-    dying = _delivery(shop, ForgetfulRecords(shop.engine, shop.gateway.name))
+    dying = _delivery(shop, ForgetfulRecords(shop.engine, shop.gateway.name, KEYRING))
     with pytest.raises(RecordsUnavailableError):
         await dying.deliver_waiting(placed.order.order_id)
     await placed.result()
@@ -101,7 +102,7 @@ async def test_a_dispute_that_is_told_twice_is_noted_once(shop: Shop) -> None:
     event = await placed.event("charge.dispute.created")
     taken = await shop.records.take_callback(event)
     assert taken.order_id == placed.order.order_id
-    dying = _delivery(shop, ForgetfulRecords(shop.engine, shop.gateway.name))
+    dying = _delivery(shop, ForgetfulRecords(shop.engine, shop.gateway.name, KEYRING))
     with pytest.raises(RecordsUnavailableError):
         await dying.deliver_waiting(placed.order.order_id)
     assert await dying.deliver_waiting(placed.order.order_id) == 1

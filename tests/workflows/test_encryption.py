@@ -8,16 +8,19 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from secrets import randbelow, token_hex
+from typing import Any
 
 import httpx
 import pytest
 from google.protobuf.message import Message
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.common.v1 import Payload
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.worker import Worker
 
 from app.api.main import create_app
+from app.domain.api_keys import DEVELOPMENT_API_KEY
 from app.domain.facts import Event
 from app.domain.gateway import (
     AuthorizeRequest,
@@ -246,18 +249,20 @@ async def test_without_the_key_a_workflow_waits_for_a_worker_that_has_it(
             **before.starts.options(placed.order),
         )
 
-        async def has_failed() -> bool:
-            events = [event async for event in payment.fetch_history_events()]
-            return any(event.HasField("workflow_task_failed_event_attributes") for event in events)
-
-        await until(has_failed)
+        await until(lambda: _has(payment, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED))
         assert (await payment.describe()).status is WorkflowExecutionStatus.RUNNING
     assert "the key 2026-11 is not in ENCRYPTION_KEYS" in caplog.text
     async with _works_with(AFTER, temporal_address, shop, before.task_queue) as after:
+        await until(lambda: _has(payment, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED))
         paid = _moved(placed, after)
         await paid.pay()
         await paid.call_back()
         assert (await paid.result()).order_state is OrderState.FULFILLED
+
+
+async def _has(payment: WorkflowHandle[Any, Any], event: EventType.ValueType) -> bool:
+    """Whether its history holds such an event."""
+    return any([each.event_type == event async for each in payment.fetch_history_events()])
 
 
 async def test_an_api_without_the_key_of_an_answer_goes_by_the_records(
@@ -284,7 +289,7 @@ async def test_an_api_without_the_key_of_an_answer_goes_by_the_records(
             httpx.AsyncClient(
                 transport=httpx.ASGITransport(app),
                 base_url="http://tillflow",
-                headers={"Authorization": "Bearer key-of-the-tests"},
+                headers={"Authorization": f"Bearer {DEVELOPMENT_API_KEY}"},
             ) as shop,
         ):
             order = {
