@@ -48,6 +48,7 @@ def api() -> None:
 
     import uvicorn
 
+    from app.api.serving import options
     from app.config import Settings
 
     settings = Settings()
@@ -57,14 +58,7 @@ def api() -> None:
         uvicorn.run(
             "app.api.main:create_app",
             factory=True,
-            host=settings.api_host,
-            port=settings.api_port,
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            # Longer than a client's or a load balancer's pool keeps a connection, so that it is
-            # not closed under a request that is just being sent.
-            timeout_keep_alive=75,
+            **options(settings),
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
     except SystemExit as end:

@@ -33,7 +33,6 @@ DOORS: dict[str, Scope | None] = {
     "GET /metrics": None,
     "GET /openapi.json": None,
     "GET /docs": None,
-    "GET /docs/oauth2-redirect": None,
     "GET /static-offline-docs": None,
 }
 

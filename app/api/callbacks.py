@@ -23,7 +23,7 @@ _SIGNING = ("stripe-signature", "webhook-id", "webhook-timestamp", "webhook-sign
 @router.post(
     "/payment/callback",
     summary="The gateway reports what happened",
-    responses=documented(Kind.INVALID_CALLBACK, Kind.UNAVAILABLE),
+    responses=documented(Kind.INVALID_CALLBACK, Kind.CONTENT_TOO_LARGE, Kind.UNAVAILABLE),
     openapi_extra={
         "requestBody": {
             "description": "A Stripe event signed by `Stripe-Signature`, or the generic form "

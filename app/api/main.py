@@ -10,6 +10,7 @@ from app.api import (
     callback_lists,
     callbacks,
     captures,
+    docs_page,
     health,
     listing,
     methods,
@@ -20,8 +21,9 @@ from app.api import (
     refunds,
 )
 from app.api.access import check_doors, with_keys
-from app.api.body import BoundedBody
+from app.api.body_limit import BodyLimit
 from app.api.deliverers import Deliverers
+from app.api.headers import SecurityHeaders
 from app.api.memory import keep_out_of_dumps
 from app.config import Settings
 from app.logs import configure
@@ -48,10 +50,17 @@ def create_app(parts: Parts | None = None) -> FastAPI:
 
     # "Offline": the documentation page brings its own scripts and asks no other server for them.
     app = FastAPIOffline(
-        title="Tillflow", version="1", description=DESCRIPTION, lifespan=lifespan, redoc_url=None
+        title="Tillflow",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
+    docs_page.install(app)
     problems.install(app)
-    app.add_middleware(BoundedBody)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SecurityHeaders)
     app.include_router(callbacks.router)
     app.include_router(callback_lists.router)
     app.include_router(payments.router)

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from app.api.headers import ALWAYS
 from app.domain.gateway import (
     InvalidCallbackError,
     OutcomeUnknownError,
@@ -44,6 +45,7 @@ class Kind(Enum):
     FORBIDDEN = ("forbidden", 403, "The API key is for something else")
     NOT_FOUND = ("not-found", 404, "There is nothing here")
     METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "This address takes another method")
+    TIMEOUT = ("request-timeout", 408, "The request took too long to arrive")
     ORDER_MISMATCH = ("order-mismatch", 409, "The order exists with another amount or customer")
     ORDER_CLOSED = ("order-closed", 409, "The order is over")
     CARD_NOT_ACCEPTED = ("card-not-accepted", 409, "The card was declined for good")
@@ -53,6 +55,8 @@ class Kind(Enum):
     NOT_CANCELABLE = ("not-cancelable", 409, "The order cannot be canceled")
     NOT_REFUNDABLE = ("not-refundable", 409, "There is not so much to refund")
     NOTHING_UNKNOWN = ("nothing-unknown", 409, "There is nothing to decide")
+    CONTENT_TOO_LARGE = ("content-too-large", 413, "The body is too long")
+    UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "The body is not sent as JSON")
     UNAVAILABLE = ("service-unavailable", 503, "A part of the service is out of reach")
     INTERNAL = ("internal-error", 500, "Something is wrong on our side")
 
@@ -119,9 +123,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
-        kinds = {404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED}
-        kind = kinds.get(error.status_code, Kind.INVALID_REQUEST)
-        made = answer(ProblemError(kind, "See /docs for the addresses and their methods."))
+        told = _BY_STATUS.get(error.status_code, (Kind.INVALID_REQUEST, _SEE_DOCS))
+        made = answer(ProblemError(*told))
         made.headers.update(error.headers or {})
         return made
 
@@ -144,6 +147,18 @@ def install(app: FastAPI) -> None:
         route = getattr(request.scope.get("route"), "path", None)
         _log.error("defect", route=route, error=type(error).__name__)
         return answer(ProblemError(Kind.INTERNAL, "It is in our log. Ask again, then ask us."))
+
+
+_SEE_DOCS = "See /docs for the addresses and their methods."
+_BY_STATUS = {
+    404: (Kind.NOT_FOUND, _SEE_DOCS),
+    405: (Kind.METHOD_NOT_ALLOWED, _SEE_DOCS),
+    415: (
+        Kind.UNSUPPORTED_MEDIA_TYPE,
+        "Send JSON, with `Content-Type: application/json`. Nothing was done.",
+    ),
+}
+"""What the framework finds out for itself."""
 
 
 def invalid(*errors: FieldError) -> ProblemError:
@@ -170,7 +185,7 @@ def answer(error: ProblemError) -> JSONResponse:
         errors=list(error.errors) or None,
         **error.extra,
     )
-    headers = {}
+    headers = dict(ALWAYS)
     if kind is Kind.UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if kind is Kind.UNAUTHORIZED:
@@ -264,7 +279,8 @@ _EXAMPLES: dict[Kind, tuple[str, dict[str, Any]]] = {
         {"needed_scope": "refunds:write"},
     ),
     Kind.NOT_FOUND: ("No order order-12345 was started here.", {}),
-    Kind.METHOD_NOT_ALLOWED: ("See /docs for the addresses and their methods.", {}),
+    Kind.METHOD_NOT_ALLOWED: (_SEE_DOCS, {}),
+    Kind.TIMEOUT: ("Send the whole request within 10 seconds. Nothing was done.", {}),
     Kind.ORDER_MISMATCH: (
         "Order order-12345 is for 49.99 USD, not 59.99 USD. Use a new order_id for another amount. "
         "Nothing was done.",
@@ -294,6 +310,8 @@ _EXAMPLES: dict[Kind, tuple[str, dict[str, Any]]] = {
         "`unknown` lists what does. Nothing was done.",
         {"links": {"payment": "/api/payment/order-12345"}},
     ),
+    Kind.CONTENT_TOO_LARGE: ("Send at most 65536 bytes. Nothing was done.", {}),
+    Kind.UNSUPPORTED_MEDIA_TYPE: (_BY_STATUS[415][1], {}),
     Kind.UNAVAILABLE: (
         "The database is out of reach. This request changed nothing. Send the same request again "
         "in a few seconds.",
@@ -335,7 +353,7 @@ def _location(error: Mapping[str, Any]) -> str:
 
 def _message(error: Mapping[str, Any]) -> str:
     if error["type"] == "json_invalid":
-        return "this is not JSON"
+        return str(error["ctx"]["error"])  # ours, from `body`
     if error["loc"][-1] == "customer_email":
         return "this is not an email address"  # the library's words quote from it
     return str(error["msg"]).removeprefix("Value error, ")

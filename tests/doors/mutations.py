@@ -257,7 +257,6 @@ def _another_scheme(draw: _Random, form: Form, good: Callback) -> Callback:
         b"v",
         b"1",
         b"v1 ",
-        b" v1",
         b"",
         b"none",
         b"v\xc2\xb9",

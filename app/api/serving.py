@@ -1,0 +1,24 @@
+"""How the API is served: what uvicorn is told."""
+
+from typing import Any
+
+from app.api.connection import PatientConnection
+from app.api.headers import STRICT_TRANSPORT
+from app.config import Settings
+
+
+def options(settings: Settings) -> dict[str, Any]:
+    """For `uvicorn.run`, or `uvicorn.Config`."""
+    return {
+        "host": settings.api_host,
+        "port": settings.api_port,
+        "http": PatientConnection,
+        "ws": "none",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "headers": [] if settings.embedded else [STRICT_TRANSPORT],
+        # Longer than a client's or a load balancer's pool keeps a connection, so that it is not
+        # closed under a request that is just being sent.
+        "timeout_keep_alive": 75,
+    }

@@ -1,0 +1,45 @@
+"""The API on a socket, in this process: served as it is in production, on a database, with nobody
+where Temporal should be."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+
+from app.api.main import create_app
+from app.api.serving import options
+from app.embedded.ports import free_port
+from app.wiring import build
+from tests.conftest import settings_with
+from tests.walk.running import eventually
+
+
+@asynccontextmanager
+async def served(database_url: str, http: type | None = None, **known: Any) -> AsyncIterator[str]:
+    """Its URL. `http`: another class of connections than the usual one."""
+    settings = settings_with(
+        database_url=database_url,
+        temporal_address=f"127.0.0.1:{free_port()}",
+        api_port=free_port(),
+        **known,
+    )
+    parts = await build(settings, lazy_temporal=True)
+    told = options(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(parts), **{**told, "http": http or told["http"]})
+    )
+    running = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started
+
+    await eventually(started)
+    try:
+        yield f"http://127.0.0.1:{settings.api_port}"
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        await running
+        await parts.close()
