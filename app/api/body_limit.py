@@ -8,7 +8,7 @@ from app.api.problems import Kind, ProblemError, answer
 MAX_BODY_BYTES = 64 * 1024
 # Read and dropped after the answer: a connection that is closed under a body that is being sent
 # takes the answer with it.
-_MAX_DRAINED_BYTES = 1024 * 1024
+_MAX_DRAINED_BYTES = 8 * 1024 * 1024
 
 
 class BodyLimit:

@@ -207,7 +207,7 @@ UNREADABLE = {
     "no order": b'{"status": "success"}',
     "another status": b'{"order_id": "a", "status": "paid"}',
     "a number for the order": b'{"order_id": 1, "status": "success"}',
-    "deep": b"[" * 100_000,
+    "deep": b"[" * 60_000,
     "a card number": b'{"order_id": "'
     + canary().encode()
     + b'", "status": "'
@@ -225,7 +225,7 @@ async def test_a_signed_callback_that_makes_no_sense_is_refused(
     await refused(running, answer, before)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"id": 1}', b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"id": 1}', b"\xff\xfe", b"[" * 60_000])
 async def test_a_signed_event_that_makes_no_sense_is_refused(
     running: Running, before: tuple[int, float], content: bytes
 ) -> None:
@@ -366,5 +366,4 @@ async def test_a_signed_event_about_no_order_is_taken_and_counted_apart(
 
 async def test_a_huge_callback_is_refused(running: Running) -> None:
     answer = await running.shop.post(CALLBACK, content=b" " * 2_000_000)
-    assert answer.status_code == 400, answer.text
-    assert answer.json()["errors"][0]["location"] == "body"
+    problem(answer, 413, "content-too-large")

@@ -19,16 +19,23 @@ from tests.walk.running import eventually
 @asynccontextmanager
 async def served(database_url: str, http: type | None = None, **known: Any) -> AsyncIterator[str]:
     """Its URL. `http`: another class of connections than the usual one."""
+    nobody = f"127.0.0.1:{free_port()}"
     settings = settings_with(
-        database_url=database_url,
-        temporal_address=f"127.0.0.1:{free_port()}",
-        api_port=free_port(),
-        **known,
+        **{
+            "database_url": database_url,
+            "temporal_address": nobody,
+            "api_port": free_port(),
+            **known,
+        }
     )
     parts = await build(settings, lazy_temporal=True)
     told = options(settings)
     server = uvicorn.Server(
-        uvicorn.Config(create_app(parts), **{**told, "http": http or told["http"]})
+        uvicorn.Config(
+            create_app(parts),
+            **{**told, "http": http or told["http"]},
+            timeout_graceful_shutdown=1,
+        )
     )
     running = asyncio.create_task(server.serve())
 
@@ -40,6 +47,5 @@ async def served(database_url: str, http: type | None = None, **known: Any) -> A
         yield f"http://127.0.0.1:{settings.api_port}"
     finally:
         server.should_exit = True
-        server.force_exit = True
         await running
         await parts.close()

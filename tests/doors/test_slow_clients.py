@@ -42,6 +42,23 @@ async def url(database_url: str) -> AsyncIterator[str]:
         yield url
 
 
+@pytest.fixture
+async def silent_temporal() -> AsyncIterator[str]:
+    """The address of somebody who takes connections and says nothing: whoever asks whether we are
+    ready waits for three seconds."""
+    writers = []
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1")
+    host, port = server.sockets[0].getsockname()
+    yield f"{host}:{port}"
+    server.close()
+    for writer in writers:
+        writer.close()
+
+
 @dataclass(frozen=True)
 class Slow:
     """A client that sends something at once, reads that many answers, and dribbles the rest."""
@@ -119,16 +136,9 @@ async def test_whoever_does_not_send_a_whole_request_is_sent_away(url: str) -> N
     assert silent == {"says nothing", "announces too long a body"}
 
 
-async def _until_dropped(writer: asyncio.StreamWriter) -> None:
-    """Write on until the server is known not to listen any more."""
-    with contextlib.suppress(ConnectionError):
-        while True:
-            writer.write(b"\r\n")
-            await writer.drain()
-            await asyncio.sleep(PATIENCE / 10)
-
-
-@pytest.mark.parametrize("also_reads", [0, 2048])
+@pytest.mark.parametrize(
+    "also_reads", [pytest.param(0, id="nothing"), pytest.param(2048, id="next-to-nothing")]
+)
 async def test_whoever_does_not_read_the_answer_is_sent_away(url: str, also_reads: int) -> None:
     reader, writer = await _connect(url)
     writer.write(LARGE)
@@ -156,10 +166,14 @@ async def test_whoever_reads_on_gets_a_long_answer_however_long_it_takes(url: st
     writer.close()
 
 
-async def test_an_answer_may_take_longer_than_a_request(url: str) -> None:
-    async with Wire(url) as wire:
+async def test_an_answer_may_take_longer_than_a_request(
+    database_url: str, silent_temporal: str
+) -> None:
+    async with (
+        served(database_url, http=Hasty, temporal_address=silent_temporal) as url,
+        Wire(url) as wire,
+    ):
         begun = time.monotonic()
-        # Three seconds for a Temporal that is not there.
         answer = await wire.ask("GET", "/readyz")
         assert time.monotonic() - begun > PATIENCE
         assert answer.status == 503
@@ -177,14 +191,16 @@ async def test_an_idle_connection_is_kept_for_a_pool(url: str) -> None:
 async def test_a_body_without_an_end_is_not_read_for_ever(url: str) -> None:
     reader, writer = await _connect(url)
     writer.write(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+    told = asyncio.create_task(read_answer(reader))
     sent = 0
     with contextlib.suppress(ConnectionError):
         while sent < 50_000_000:
             writer.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
             await writer.drain()
             sent += 0x10000
+            await asyncio.sleep(0)
     assert sent < 20_000_000  # what the kernel buffers, too
-    assert (await read_answer(reader)).status == 413
+    assert (await told).status == 413
     writer.close()
 
 
@@ -202,15 +218,24 @@ async def test_where_there_are_too_many_the_one_goes_that_has_waited_longest(
             await read_answer(first_reader)
 
 
-async def test_where_all_are_being_answered_a_new_one_is_turned_away(database_url: str) -> None:
-    async with served(database_url, http=Crowded) as url, AsyncExitStack() as closing:
+async def test_where_all_are_being_answered_a_new_one_is_turned_away(
+    database_url: str, silent_temporal: str
+) -> None:
+    async with (
+        served(database_url, http=Crowded, temporal_address=silent_temporal) as url,
+        AsyncExitStack() as closing,
+    ):
         wires = [await closing.enter_async_context(Wire(url)) for _ in range(3)]
+        for wire in wires:
+            await wire.ask("GET", "/healthz")
         answers = [asyncio.create_task(wire.ask("GET", "/readyz")) for wire in wires]
-        another = await closing.enter_async_context(Wire(url))
-        async with asyncio.timeout(SLACK):
-            while (told := await another.ask("GET", "/healthz")).status == 200:
-                another.close()
+        await asyncio.sleep(0)  # now they are asked
+        reader, writer = await _connect(url)
+        closing.callback(writer.close)
+        told = await read_answer(reader)
         assert told.status == 503
         assert told.header("retry-after") == "5"
         assert {(await answer).status for answer in answers} == {503}
-        assert (await another.ask("GET", "/healthz")).status == 200
+        assert {json.loads((await answer).body)["status"] for answer in answers} == {"not ready"}
+        async with Wire(url) as another:
+            assert (await another.ask("GET", "/healthz")).status == 200
