@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -84,8 +85,8 @@ async def test_https_is_demanded_where_it_is_production(database_url: str) -> No
     async with served(database_url) as embedded, Wire(embedded) as wire:
         assert (await wire.ask("GET", "/healthz")).header(STRICT_TRANSPORT[0]) is None
     fit = environment_of(database_url=database_url)
-    known = {name.lower(): value for name, value in fit.items()}
-    async with served(**{**known, "embedded": False}) as url, Wire(url) as wire:
+    known: dict[str, Any] = {name.lower(): value for name, value in fit.items()}
+    async with served(**known, embedded=False) as url, Wire(url) as wire:
         for request in (b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n", b"nonsense\r\n\r\n"):
             answer = await wire.send(request)
             assert answer.header(STRICT_TRANSPORT[0]) == STRICT_TRANSPORT[1]
