@@ -58,6 +58,10 @@ def _exact(body: bytes) -> Any:
         raise _wrong("this is not JSON") from None
     if _is_deeper(value, MAX_DEPTH):
         raise _wrong(_TOO_DEEP)
+    if not isinstance(value, dict | None):
+        # Pydantic would look for our fields among a Decimal's attributes, and find none of them: a
+        # refund of `10.00` would be one of all there is.
+        raise _wrong("this is not a JSON object")
     return value
 
 

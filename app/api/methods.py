@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.access import KeyedRoute, WithParts
 from app.api.offers import money
 from app.api.problems import Kind, documented
-from app.api.schemas import Amount, Currency, CustomerId, MethodView
+from app.api.schemas import AmountText, Currency, CustomerId, MethodView
 from app.api.tokens import saved_tokens
 from app.domain.methods import Flow, Method, Offer
 
@@ -85,7 +85,7 @@ class WaysToPay(BaseModel):
 )
 async def ways_to_pay(
     parts: WithParts,
-    amount: Annotated[Amount, Query()],
+    amount: Annotated[AmountText, Query(description="In major units.")],
     currency: Annotated[
         Currency | None, Query(description="ISO 4217; the shop's own if missing.")
     ] = None,

@@ -11,6 +11,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
@@ -122,10 +123,12 @@ def install(app: FastAPI) -> None:
         return answer(invalid(*errors))
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
         told = _BY_STATUS.get(error.status_code, (Kind.INVALID_REQUEST, _SEE_DOCS))
         made = answer(ProblemError(*told))
         made.headers.update(error.headers or {})
+        if error.status_code == 405:
+            made.headers["Allow"] = _allowed(request, error)
         return made
 
     async def domain(_: Request, error: Exception) -> JSONResponse:
@@ -225,6 +228,16 @@ def with_problems(schema: dict[str, Any]) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schema["components"]["schemas"].pop(name, None)
     return schema
+
+
+def _allowed(request: Request, error: HTTPException) -> str:
+    """Every method of the address (RFC 9110, 10.2.1). The framework names those of one route, and
+    for files none."""
+    here = getattr(request.scope.get("route"), "path", None)
+    if here is None:
+        return (error.headers or {}).get("Allow", "GET, HEAD")
+    routes = [route for route in iter_route_contexts(request.app.routes) if route.path == here]
+    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
 
 
 def _example(kind: Kind) -> dict[str, Any]:

@@ -17,11 +17,14 @@ from pydantic import (
     ConfigDict,
     EmailStr,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     SecretStr,
     StrictBool,
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import core_schema
 
 from app.api.card_numbers import passes_luhn, without_card_number
 from app.domain.gateway import Card
@@ -30,11 +33,28 @@ from app.domain.order import Capture, Mandate
 from app.domain.reversals import DisputeState, RefundState
 from app.domain.unknown import Operation, Resolution
 
-_AMOUNT = re.compile(r"\d{1,20}(\.\d{1,20})?", re.ASCII)
+_AMOUNT = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+_SECURITY_CODE = re.compile(r"[0-9]{3,4}")
+_MONTH = re.compile(r"0?[1-9]|1[0-2]")
+_YEAR = re.compile(r"(20)?[0-9]{2}")
 _LONGEST_URL = 2000
 
 ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 IDEMPOTENCY_KEY = r"^[\x21-\x7e]{1,255}$"
+
+
+def _described(*alternatives: dict[str, Any]) -> WithJsonSchema:
+    """What our own validators take, in words of JSON Schema."""
+    [*others, last] = alternatives
+    return WithJsonSchema({"anyOf": [*others, last]} if others else last)
+
+
+def _text(pattern: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": f"^({pattern})$"}
+
+
+def _secret(pattern: str) -> dict[str, Any]:
+    return {**_text(pattern), "format": "password", "writeOnly": True}
 
 
 def _addressable(name: str) -> str:
@@ -70,7 +90,21 @@ def _usable_url(url: AnyHttpUrl) -> AnyHttpUrl:
     return url
 
 
-_Keepable = AfterValidator(_keepable)
+class _Kept:
+    """Text that is kept and shown."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(_keepable, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": r"^[^\x00]*$"}
+
+
+_Keepable = _Kept()
 
 
 def _mailable(address: str) -> str:
@@ -106,11 +140,14 @@ Amount = Annotated[
     Field(description="In major units, number or string.", examples=[49.99]),
     BeforeValidator(_exact_amount),
     AfterValidator(_positive),
+    _described({"type": "number", "exclusiveMinimum": 0}, _text(_AMOUNT.pattern)),
 ]
+# In a query everything is text.
+AmountText = Annotated[Amount, _described(_text(_AMOUNT.pattern))]
 Currency = Annotated[
     str,
-    Field(pattern=r"^[a-z]{3}$", description="ISO 4217.", examples=["usd"]),
-    BeforeValidator(lambda v: str(v).lower()),
+    Field(pattern=r"^[A-Za-z]{3}$", description="ISO 4217.", examples=["usd"]),
+    AfterValidator(str.lower),
 ]
 
 
@@ -124,23 +161,21 @@ def _card_number(value: object) -> object:
 
 
 def _security_code(value: object) -> object:
-    if value is not None and not (isinstance(value, str) and re.fullmatch(r"[0-9]{3,4}", value)):
+    if not isinstance(value, str) or not _SECURITY_CODE.fullmatch(value):
         raise ValueError("this is not a security code of three or four digits")
     return value
 
 
-def _number(value: object) -> object:
-    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,4}", str(value)):
-        raise ValueError("this is not a number")
+def _month(value: object) -> object:
+    if isinstance(value, bool) or not _MONTH.fullmatch(str(value)):
+        raise ValueError("this is not a month such as 9 or 09")
     return int(str(value))
 
 
-def _full_year(year: int) -> int:
-    if year < 100:
-        year += 2000
-    if not 2000 <= year <= 2099:
+def _full_year(value: object) -> object:
+    if isinstance(value, bool) or not _YEAR.fullmatch(str(value)):
         raise ValueError("this is not a year such as 30 or 2030")
-    return year
+    return 2000 + int(str(value)) % 100
 
 
 class CreditCard(BaseModel):
@@ -148,20 +183,31 @@ class CreditCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    number: Annotated[SecretStr, BeforeValidator(_card_number)] = Field(
-        examples=["4111 1111 1111 1111"], description="With or without spaces and dashes."
-    )
-    expiry_month: Annotated[int, Field(ge=1, le=12), BeforeValidator(_number)] = Field(
-        examples=["12"], json_schema_extra={"type": ["string", "integer"]}
-    )
-    expiry_year: Annotated[int, AfterValidator(_full_year), BeforeValidator(_number)] = Field(
-        examples=["30"],
-        json_schema_extra={"type": ["string", "integer"]},
-        description="Two or four digits.",
-    )
-    cvv: Annotated[SecretStr | None, BeforeValidator(_security_code)] = Field(
-        default=None, examples=["123"]
-    )
+    number: Annotated[
+        SecretStr,
+        BeforeValidator(_card_number),
+        _described(_secret(r"[ -]*([0-9][ -]*){12,19}")),
+    ] = Field(examples=["4111 1111 1111 1111"], description="With or without spaces and dashes.")
+    expiry_month: Annotated[
+        int,
+        BeforeValidator(_month),
+        _described(_text(_MONTH.pattern), {"type": "integer", "minimum": 1, "maximum": 12}),
+    ] = Field(examples=["12"])
+    expiry_year: Annotated[
+        int,
+        BeforeValidator(_full_year),
+        _described(
+            _text(_YEAR.pattern),
+            {"type": "integer", "minimum": 10, "maximum": 99},
+            {"type": "integer", "minimum": 2000, "maximum": 2099},
+        ),
+    ] = Field(examples=["30"], description="Two or four digits.")
+    cvv: (
+        Annotated[
+            SecretStr, BeforeValidator(_security_code), _described(_secret(_SECURITY_CODE.pattern))
+        ]
+        | None
+    ) = Field(default=None, examples=["123"])
 
     @model_validator(mode="after")
     def _not_expired(self) -> "CreditCard":
@@ -185,9 +231,11 @@ class MandateRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    ip_address: Annotated[str, AfterValidator(_ip_address)] = Field(
-        description="IPv4 or IPv6.", examples=["203.0.113.7"]
-    )
+    ip_address: Annotated[
+        str,
+        AfterValidator(_ip_address),
+        _described({"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}),
+    ] = Field(description="IPv4 or IPv6.", examples=["203.0.113.7"])
     user_agent: Annotated[str, Field(min_length=1, max_length=400), _Keepable] = Field(
         description="The browser's.", examples=["Mozilla/5.0 (X11; Linux x86_64)"]
     )
@@ -195,6 +243,23 @@ class MandateRequest(BaseModel):
     def to_mandate(self) -> Mandate:
         """As the records keep it."""
         return Mandate(self.ip_address, self.user_agent)
+
+
+_Token = Annotated[
+    str, Field(pattern=r"^[A-Za-z]{2,}_[A-Za-z0-9_]{3,200}$"), AfterValidator(without_card_number)
+]
+_ReturnUrl = Annotated[
+    AnyHttpUrl,
+    AfterValidator(_usable_url),
+    _described(
+        {
+            "type": "string",
+            "format": "uri",
+            "pattern": "^https?://",
+            "maxLength": _LONGEST_URL,
+        }
+    ),
+]
 
 
 class InitiateRequest(BaseModel):
@@ -216,10 +281,8 @@ class InitiateRequest(BaseModel):
     credit_card: CreditCard | None = Field(
         default=None, validation_alias=AliasChoices("credit_card", "debit_card")
     )
-    payment_method_token: Annotated[str, _Keepable] | None = Field(
-        default=None, pattern=r"^[A-Za-z]{2,}_[A-Za-z0-9_]{3,200}$", examples=["pm_card_visa"]
-    )
-    return_url: Annotated[AnyHttpUrl, AfterValidator(_usable_url)] | None = Field(
+    payment_method_token: _Token | None = Field(default=None, examples=["pm_card_visa"])
+    return_url: _ReturnUrl | None = Field(
         default=None, description="Where the shopper comes back to after authenticating."
     )
     customer_id: CustomerId | None = Field(
@@ -245,6 +308,7 @@ class InitiateRequest(BaseModel):
     ] = Field(
         default_factory=dict,
         max_length=50,
+        json_schema_extra={"additionalProperties": False},
         description="`sku` and `quantity` name the article to reserve.",
     )
     customer_email: Annotated[EmailStr, _Keepable, AfterValidator(_mailable)] | None = Field(

@@ -332,6 +332,17 @@ async def test_a_wrong_refund_is_told_by_its_field_and_does_nothing(
     assert await given_back(running, order_id) == (0, 0)
 
 
+async def test_a_bare_amount_is_not_a_refund_of_all_there_is(running: Running) -> None:
+    order_id = await paid(running, "bare")
+    path, headers = f"/api/payment/{order_id}/refunds", {"Idempotency-Key": "bare"}
+    for body in (b"10.00", b"-1e9", b"0.0", b'"10.00"', b"10", b"[]"):
+        answer = await running.shop.post(
+            path, content=body, headers={**headers, "Content-Type": "application/json"}
+        )
+        wrong_at(answer, "body")
+    assert await given_back(running, order_id) == (0, 0)
+
+
 async def test_what_is_not_there_cannot_be_read_or_refunded(running: Running) -> None:
     unknown, order_id = new_order("unknown"), await paid(running, "known")
     problem(await refund(running, unknown), 404, "not-found")
