@@ -11,6 +11,7 @@ PIECE ?= 1000
 MINUTES ?= 8
 TIMES ?= 20
 COUNT ?= 20000
+REQUESTS ?= 20000
 # What the image holds.
 SHIPPED := app sandbox migrations worker.py
 # In a folder of its own: pytest gives its usual one, servers and all, back to itself alone whenever
@@ -18,7 +19,7 @@ SHIPPED := app sandbox migrations worker.py
 SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 2 --dist loadscope --no-loadscope-reorder \
 	--basetemp=.tillflow/test
 
-.PHONY: run test chaos crashes bench mutations traffic check audit sbom lock picture guide clean help
+.PHONY: run test chaos crashes bench mutations fuzz traffic check audit sbom lock picture guide clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -50,6 +51,9 @@ bench: $(READY)  ## what callbacks wait for their answer, with Temporal and with
 
 mutations: $(READY)  ## send COUNT callbacks that were changed on their way, by SEED: none may be believed
 	$(BIN)/python -m tests.doors.mutate --count $(COUNT) --seed $(SEED)
+
+fuzz: $(READY)  ## ask a running API at least REQUESTS times what its description allows and what it forbids, by SEED
+	$(BIN)/python -m fuzz --requests $(REQUESTS) --seed $(SEED)
 
 traffic: $(READY)  ## the suite again, its traffic with the gateway recorded and judged
 	@mkdir -p .tillflow && rm -f .tillflow/traffic.jsonl

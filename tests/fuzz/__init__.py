@@ -1,0 +1,1 @@
+"""The harness that asks the API what nobody would ask: it finds what is planted."""
