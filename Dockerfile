@@ -1,4 +1,5 @@
-# One image for the API, the worker, the migrations and the sandbox: the argument says which.
+# One image for the API, the worker, the codec server, migrations and the sandbox: the argument says
+# which.
 #
 # The patch release is pinned. To pin the very bytes, put the digest behind the tag
 # (python:3.11.16-slim-trixie@sha256:…); `docker buildx imagetools inspect` shows it.
@@ -24,9 +25,10 @@ COPY sandbox sandbox
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    API_HOST=0.0.0.0
+    API_HOST=0.0.0.0 \
+    CODEC_HOST=0.0.0.0
 USER 10001:10001
-EXPOSE 8700
+EXPOSE 8700 8706
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import http.client, os; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('API_PORT', '8700')), timeout=3); c.request('GET', '/healthz'); raise SystemExit(c.getresponse().status != 200)"]

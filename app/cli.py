@@ -2,7 +2,7 @@
 
 import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
@@ -10,6 +10,9 @@ from pydantic import ValidationError
 from app import data_commands, key_commands, ledger_commands
 from app.domain.records import RecordsUnavailableError
 from app.embedded.errors import StackError
+
+if TYPE_CHECKING:
+    from app.config import Settings
 
 # All told, a process that is told to end has 25 seconds; some are for letting go of connections.
 DRAIN_SECONDS = 22
@@ -43,22 +46,36 @@ def run(
 @app.command()
 def api() -> None:
     """Serve the HTTP API."""
+    from app.config import Settings
+
+    settings = Settings()
+    _serve("app.api.main:create_app", settings, settings.api_host, settings.api_port)
+
+
+@app.command()
+def codec() -> None:
+    """Serve the codec server: by it the Temporal UI shows operators what is encrypted."""
+    from app.config import Settings
+
+    settings = Settings()
+    _serve("app.codec_server.main:create_app", settings, settings.codec_host, settings.codec_port)
+
+
+def _serve(factory: str, settings: "Settings", host: str, port: int) -> None:
     import os
     import signal
 
     import uvicorn
 
     from app.api.serving import options
-    from app.config import Settings
 
-    settings = Settings()
     # When it has finished, uvicorn sends itself the signal again: a clean end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         uvicorn.run(
-            "app.api.main:create_app",
+            factory,
             factory=True,
-            **options(settings),
+            **{**options(settings), "host": host, "port": port},
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
     except SystemExit as end:

@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     # The doors.
     api_host: str = "127.0.0.1"
     api_port: int = 8700
+    # The codec server's, and where the Temporal UI is that may ask it.
+    codec_host: str = "127.0.0.1"
+    codec_port: int = 8706
+    codec_ui_origin: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://[^/\s]+$")
     # Standard Webhooks: whsec_ + base64; several as above.
     callback_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(min_length=1)
     # Raw card numbers put the whole API in PCI DSS scope (SAQ D), so they are off unless asked for.

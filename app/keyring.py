@@ -69,6 +69,20 @@ class Keyring:
         except (InvalidTag, ValueError):
             raise TamperedError("the text was altered, or is not what it is taken for") from None
 
+    def seal(self, plain: str, purpose: str) -> str:
+        """A text to be kept: the id of its key, a colon, and what `encrypt` makes, in base64."""
+        text = self.encrypt(plain.encode(), purpose)
+        return f"{self.newest}:{base64.b64encode(text).decode()}"
+
+    def unseal(self, sealed: str, purpose: str) -> str:
+        """What was sealed for that purpose. Raises UnknownKeyError, TamperedError."""
+        key_id, _, encoded = sealed.partition(":")
+        try:
+            text = base64.b64decode(encoded, validate=True)
+        except ValueError:
+            text = b""  # which nothing was ever encrypted to
+        return self.decrypt(text, purpose, key_id).decode()
+
     def fingerprint(self, value: str, purpose: str) -> str:
         """A keyed hash: the same for the same value, of no use without the key.
 

@@ -154,6 +154,12 @@ def _gateway(address: str, _: Mapping[str, Any]) -> None:
         raise ValueError("it does not begin with https://. Cards and keys are sent there")
 
 
+def _ui(origin: str, _: Mapping[str, Any]) -> None:
+    parts = urlsplit(origin)
+    if parts.scheme != "https" and not _is_loopback(parts.hostname):
+        raise ValueError("it does not begin with https://. Log-ins and payloads are sent there")
+
+
 def _mail(tls: bool, above: Mapping[str, Any]) -> None:
     if above.get("smtp_password") and not tls and not _is_loopback(above.get("smtp_host")):
         raise ValueError("SMTP_PASSWORD would be sent in clear. Set it to true")
@@ -179,5 +185,6 @@ _CONNECTIONS: dict[str, Callable[[Any, Mapping[str, Any]], None]] = {
     "database_url": _database,
     "temporal_address": _temporal,
     "stripe_api_base": _gateway,
+    "codec_ui_origin": _ui,
     "smtp_tls": _mail,
 }

@@ -48,11 +48,11 @@ class ChaosStack(Stack):
     """A stack whose API, worker and sandbox reach the others through `doors`, by name."""
 
     def __init__(self, folder: Path, report: Callable[[str], None]) -> None:
-        ports = free_ports(6 + len(PAIRS))
-        super().__init__(folder, Ports(*ports[:6]), report)
+        ports = free_ports(7 + len(PAIRS))
+        super().__init__(folder, Ports(*ports[:7]), report)
         self.doors = {
             pair: Proxy(port, self._port(pair.split("-")[1]))
-            for pair, port in zip(PAIRS, ports[6:], strict=True)
+            for pair, port in zip(PAIRS, ports[7:], strict=True)
         }
         self.disk = SmallDisk(self.folder / "disk")
         self._striking = {part: asyncio.Lock() for part in PARTS}

@@ -43,19 +43,17 @@ class ApiKeys:
         read = Offered.read(offered, embedded=self._embedded)
         if read is None:
             raise NotAuthenticatedError("This is not an API key")
-        async with transaction(self._engine) as session:
-            row = await session.get(ApiKeyRow, read.key_id)
-        key = _key(row) if row is not None else None
+        key = await self._find(read.key_id)
         if key is None or not read.opens(key):
             raise NotAuthenticatedError("This API key is not known")
-        now = datetime.now(UTC)
-        ended = key.ended(now)
-        if ended is not None:
-            raise NotAuthenticatedError(f"This API key is {ended}", key.client)
-        await self._note_use(read.key_id, now.date())
-        if needed not in key.client.scopes:
-            raise ScopeMissingError(needed, key.client)
-        return key.client
+        return await self._admitted(key, needed)
+
+    async def holder(self, key_id: str, needed: Scope) -> Client:
+        """Whose key that is: for who has proven before to have it. Raises as `authenticate`."""
+        key = await self._find(key_id)
+        if key is None:
+            raise NotAuthenticatedError("This API key is not known")
+        return await self._admitted(key, needed)
 
     async def create(
         self, client: str, scopes: frozenset[Scope], expires_at: datetime | None
@@ -122,6 +120,21 @@ class ApiKeys:
                 return None
             row.revoked_at = row.revoked_at or datetime.now(UTC)
             return _key(row)
+
+    async def _find(self, key_id: str) -> ApiKey | None:
+        async with transaction(self._engine) as session:
+            row = await session.get(ApiKeyRow, key_id)
+        return _key(row) if row is not None else None
+
+    async def _admitted(self, key: ApiKey, needed: Scope) -> Client:
+        now = datetime.now(UTC)
+        ended = key.ended(now)
+        if ended is not None:
+            raise NotAuthenticatedError(f"This API key is {ended}", key.client)
+        await self._note_use(key.client.key_id, now.date())
+        if needed not in key.client.scopes:
+            raise ScopeMissingError(needed, key.client)
+        return key.client
 
     async def _note_use(self, key_id: str, day: date) -> None:
         """Once a day and process. A database that takes no writes keeps nobody out."""

@@ -1,11 +1,7 @@
 """Who the shopper is, sealed: each value is encrypted for its column and its order, so that it can
 be read in no other place.
-
-A sealed text is the id of its key, a colon, and nonce and cipher text in base64.
 """
 
-import base64
-import binascii
 import json
 from dataclasses import asdict
 from typing import TypedDict
@@ -63,15 +59,9 @@ class PersonalData:
     def _seal(self, plain: str | None, column: str, order_id: str) -> str | None:
         if plain is None:
             return None
-        text = self._keyring.encrypt(plain.encode(), f"{column}:{order_id}")
-        return f"{self._keyring.newest}:{base64.b64encode(text).decode()}"
+        return self._keyring.seal(plain, f"{column}:{order_id}")
 
     def _open(self, sealed: str | None, column: str, order_id: str) -> str | None:
         if sealed is None:
             return None
-        key_id, _, encoded = sealed.partition(":")
-        try:
-            text = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
-            text = b""  # which nothing was ever encrypted to
-        return self._keyring.decrypt(text, f"{column}:{order_id}", key_id).decode()
+        return self._keyring.unseal(sealed, f"{column}:{order_id}")

@@ -17,6 +17,7 @@ _WITHHELD_PREFIXES = (
     "ALL_PROXY",
     "API_",
     "CALLBACK_SECRET",
+    "CODEC_",
     "DATABASE_",
     "EMBEDDED",
     "ENCRYPTION_KEYS",

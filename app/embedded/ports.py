@@ -25,15 +25,16 @@ class Ports:
     temporal_ui: int
     postgres: int
     smtp: int
+    codec: int
 
     @classmethod
     def from_base(cls, base: int) -> "Ports":
-        return cls(*range(base, base + 6))
+        return cls(*range(base, base + 7))
 
     @classmethod
     def free(cls) -> "Ports":
         """Ports nobody listens on at this moment."""
-        return cls(*free_ports(6))
+        return cls(*free_ports(7))
 
 
 def free_port() -> int:

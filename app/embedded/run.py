@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings
 
+from app.domain.api_keys import DEVELOPMENT_API_KEY
 from app.embedded.errors import StackError
 from app.embedded.ports import Ports
 from app.embedded.sample import curl, follow_sample_order
@@ -91,6 +92,7 @@ def _show_addresses(stack: Stack) -> None:
         "API": stack.api_url,
         "API documentation": f"{stack.api_url}/docs",
         "Temporal UI": stack.temporal.ui_url,
+        "… in clear": f"{stack.codec.url} (log in with {DEVELOPMENT_API_KEY})",
         "Sandbox gateway": stack.sandbox.url,
         "Mail": str(stack.mail.maildir / "new"),
         "Logs": str(stack.supervisor.logs),

@@ -57,6 +57,30 @@ class WorkerPart(Part):
         return await answers(f"{self._api_url}/readyz") is not None
 
 
+class CodecPart(Part):
+    """The codec server."""
+
+    name = "codec"
+    title = "Codec server"
+
+    def __init__(self, url: str, port: int, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.url = url
+        self.port = port
+
+    def command(self) -> list[str]:
+        return tillflow("codec")
+
+    def environment(self) -> Mapping[str, str]:
+        return self._environment
+
+    def doors(self) -> dict[int, str]:
+        return {self.port: "the codec server"}
+
+    async def ready(self) -> bool:
+        return await answers(f"{self.url}/healthz") is not None
+
+
 class Migrations(Program):
     """Brings the database schema up to date."""
 

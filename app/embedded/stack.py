@@ -16,7 +16,7 @@ from app.embedded.part import Part, inherited_environment
 from app.embedded.ports import HOST, Ports, require_free
 from app.embedded.postgres import PostgresPart
 from app.embedded.sandbox import SandboxPart
-from app.embedded.services import ApiPart, Migrations, SampleStock, WorkerPart
+from app.embedded.services import ApiPart, CodecPart, Migrations, SampleStock, WorkerPart
 from app.embedded.supervisor import Supervisor
 from app.embedded.temporal import TemporalPart
 from app.keyring import Keyring
@@ -36,6 +36,7 @@ class Stack:
         self.ports = ports
         self.supervisor = Supervisor(self.folder, report)
         self.api_url = f"http://{HOST}:{ports.api}"
+        self.codec_url = f"http://{HOST}:{ports.codec}"
         self._exit = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -59,7 +60,7 @@ class Stack:
         await self.supervisor.run(self._migrations)
         await self._put_development_key()
         await self.supervisor.run(self._sample_stock)
-        await self.supervisor.start(self.api, self.worker)
+        await self.supervisor.start(self.api, self.worker, self.codec)
 
     async def temporal_client(self) -> Client:
         """A client that can read what API and worker tell Temporal."""
@@ -80,20 +81,24 @@ class Stack:
     def _assemble(self, credentials: Credentials) -> None:
         callback_url = f"{self.api_url}/api/payment/callback"
         self.postgres = PostgresPart(self.folder, self.ports.postgres)
-        self.temporal = TemporalPart(self.folder, self.ports.temporal, self.ports.temporal_ui)
+        self.temporal = TemporalPart(
+            self.folder, self.ports.temporal, self.ports.temporal_ui, codec_url=self.codec_url
+        )
         self.sandbox = SandboxPart(self.folder, self.ports.sandbox, credentials, callback_url)
         self.mail = MailPart(self.folder, self.ports.smtp)
         environment = self._environment(credentials)
         self.api = ApiPart(self.api_url, self.ports.api, environment)
         self.worker = WorkerPart(self.api_url, environment)
+        self.codec = CodecPart(self.codec_url, self.ports.codec, environment)
         self._migrations = Migrations(environment)
         self._sample_stock = SampleStock(environment)
 
     def _parts(self) -> list[Part]:
-        return [self.postgres, self.temporal, self.sandbox, self.mail, self.api, self.worker]
+        servers = [self.postgres, self.temporal, self.sandbox, self.mail]
+        return [*servers, self.api, self.worker, self.codec]
 
     def _environment(self, credentials: Credentials) -> dict[str, str]:
-        """The settings of API and worker. What the user set for tuning stays as it is."""
+        """The settings of our own programs. What the user set for tuning stays as it is."""
         return {
             **inherited_environment(),
             "EMBEDDED": "true",
@@ -106,6 +111,9 @@ class Stack:
             "CALLBACK_SECRET": credentials.callback_secret,
             "API_HOST": HOST,
             "API_PORT": str(self.ports.api),
+            "CODEC_HOST": HOST,
+            "CODEC_PORT": str(self.ports.codec),
+            "CODEC_UI_ORIGIN": self.temporal.ui_url,
             # The cards reach the sandbox only.
             "ACCEPT_RAW_CARDS": "true",
             "SMTP_HOST": HOST,

@@ -25,16 +25,24 @@ SQLITE_PRAGMAS = {"journal_mode": "WAL", "synchronous": "NORMAL"}
 class TemporalPart(Part):
     """Temporal with its database in `folder`/temporal.db.
 
-    `time_skipping` lets tests move a workflow's clock.
+    `time_skipping` lets tests move a workflow's clock. The UI has what is encrypted decoded at
+    `codec_url`.
     """
 
     name = "temporal"
     title = "Temporal"
 
     def __init__(
-        self, folder: Path, port: int, ui_port: int, *, time_skipping: bool = False
+        self,
+        folder: Path,
+        port: int,
+        ui_port: int,
+        *,
+        codec_url: str | None = None,
+        time_skipping: bool = False,
     ) -> None:
         self._database = folder.absolute() / "temporal.db"
+        self._codec_url = codec_url
         self._time_skipping = time_skipping
         self.port = port
         self.ui_port = ui_port
@@ -59,6 +67,7 @@ class TemporalPart(Part):
             f"--port={self.port}",
             f"--ui-port={self.ui_port}",
             "--ui-disable-news-fetch",
+            *([f"--ui-codec-endpoint={self._codec_url}"] if self._codec_url is not None else []),
             f"--db-filename={self._database}",
             *(f"--sqlite-pragma={name}={value}" for name, value in SQLITE_PRAGMAS.items()),
             *(f"--dynamic-config-value={name}={value}" for name, value in dynamic.items()),

@@ -86,12 +86,12 @@ _BASES = itertools.count(10_000 + os.getpid() % 500 * 40, 10)
 
 
 def free_base() -> int:
-    """A base whose six ports are free; another one each time."""
+    """A base whose seven ports are free; another one each time."""
     return next(base for base in _BASES if _is_free(base))
 
 
 def _is_free(base: int) -> bool:
-    for port in range(base, base + 6):
+    for port in range(base, base + 7):
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))

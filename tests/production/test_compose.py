@@ -18,10 +18,10 @@ from app.secret_files import holds_secret
 from sandbox.settings import Settings as SandboxSettings
 from tests.production.compose import COMPOSE, compose, example, services, variables
 
-TILLFLOW = ("api", "worker", "migrate")
+TILLFLOW = ("api", "worker", "codec", "migrate")
 JOBS = ("certificates", "temporal-schema", "temporal-namespace", "migrate")
 # The image sets it: a container that listens on its own loopback interface is of no use.
-SET_BY_IMAGE = {"API_HOST"}
+SET_BY_IMAGE = {"API_HOST", "CODEC_HOST"}
 # The embedded stack alone sets it; what is deployed is production.
 NEVER_SET = {"EMBEDDED"}
 # The services have these from the compose file itself.
@@ -197,12 +197,20 @@ def test_every_service_waits_for_what_it_needs(name: str) -> None:
         )
 
 
-def test_only_the_api_and_the_ui_are_published_and_only_on_this_machine() -> None:
+def test_only_three_doors_are_published_and_only_on_this_machine() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {
         "api": ["127.0.0.1:8700:8700"],
+        "codec": ["127.0.0.1:8706:8706"],
         "temporal-ui": ["127.0.0.1:8080:8080"],
     }
+
+
+def test_the_temporal_ui_asks_the_codec_server_with_its_cookie() -> None:
+    told = SERVICES["temporal-ui"]["environment"]
+    assert told["TEMPORAL_CODEC_ENDPOINT"] == f"http://127.0.0.1:{FIELDS['CODEC_PORT'].default}"
+    assert told["TEMPORAL_CODEC_INCLUDE_CREDENTIALS"] == "true"
+    assert FIELDS["CODEC_UI_ORIGIN"].default == "http://127.0.0.1:8080"
 
 
 def test_only_the_sandbox_is_optional() -> None:

@@ -5,7 +5,7 @@ import re
 from app.config import Settings
 from app.gateways import stripe, stripe_callbacks
 from tests.production.compose import DEPLOY as GUIDE
-from tests.production.compose import example
+from tests.production.compose import example, services
 
 
 def test_it_registers_the_events_that_the_gateway_reads() -> None:
@@ -16,7 +16,8 @@ def test_it_registers_the_events_that_the_gateway_reads() -> None:
 
 def test_every_variable_that_it_names_exists() -> None:
     named = set(re.findall(r"`([A-Z]+_[A-Z_]*[A-Z])(?:=[^`]*)?`", GUIDE))
-    known = {name.upper() for name in Settings.model_fields} | example().keys()
+    ui = services({})["temporal-ui"]["environment"]
+    known = {name.upper() for name in Settings.model_fields} | example().keys() | ui.keys()
     named = {name.removesuffix("_FILE") for name in named}
     assert named
     assert named <= known

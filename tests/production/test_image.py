@@ -67,12 +67,13 @@ def test_it_runs_as_a_user_without_rights_and_stops_on_sigterm() -> None:
     assert len(arguments("HEALTHCHECK")) == 1
 
 
-def test_the_api_listens_where_others_reach_it() -> None:
+def test_the_servers_listen_where_others_reach_it() -> None:
     environment = dict(each.split("=", 1) for each in shlex.split(arguments("ENV")[0]))
     settings = {
         name: value for name, value in environment.items() if name.lower() in Settings.model_fields
     }
-    assert settings == {"API_HOST": "0.0.0.0"}  # noqa: S104
+    everywhere = "0.0.0.0"  # noqa: S104
+    assert settings == {"API_HOST": everywhere, "CODEC_HOST": everywhere}
 
 
 def test_the_lock_holds_what_the_program_needs_and_no_more() -> None:

@@ -84,6 +84,8 @@ def _nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
         ("database_password", "a" * 64, "pattern"),
         ("stripe_api_base", "http://api.stripe.com", "https"),
         ("stripe_api_base", "http://localhost@example.net", "https"),
+        ("codec_ui_origin", "http://temporal.example.net", "https"),
+        ("codec_ui_origin", "https://temporal.example.net/", "pattern"),
     ],
     ids=lambda value: None,
 )

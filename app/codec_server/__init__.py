@@ -1,0 +1,1 @@
+"""The codec server: operators read by it what Temporal keeps encrypted."""

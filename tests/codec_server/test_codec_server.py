@@ -1,0 +1,235 @@
+"""Who may read what Temporal keeps, and who may not. What the UI's browser does with it is in
+`tests/walk/test_codec_server.py`."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from google.protobuf import json_format
+from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
+from temporalio.api.common.v1 import Payload, Payloads
+
+from app.codec_server.main import COOKIE, create_app
+from app.db.api_keys import ApiKeys
+from app.domain.api_keys import DEVELOPMENT_API_KEY, Scope
+from app.keyring import Keyring
+from app.temporal.codec import KEY_ID, EncryptionCodec
+from tests.conftest import KEYRING, settings_with
+
+UI = "https://temporal.example.com"
+SECRET = "49.99 usd for order-1"
+CLEAR = Payload(metadata={"encoding": b"json/plain"}, data=SECRET.encode())
+
+
+@dataclass
+class Codec:
+    """A browser, or a program, at a codec server."""
+
+    http: httpx.AsyncClient
+
+    async def decode(self, *payloads: Payload, **headers: str) -> httpx.Response:
+        """As the Temporal UI asks."""
+        return await self.http.post(
+            "/decode?preserveStorageRefs=true",
+            content=json_format.MessageToJson(Payloads(payloads=payloads)),
+            headers={"Content-Type": "application/json", "X-Namespace": "default", **headers},
+        )
+
+    async def log_in(self, key: str, **headers: str) -> httpx.Response:
+        return await self.http.post("/login", data={"key": key}, headers=headers)
+
+
+@pytest.fixture
+async def codec(database_url: str) -> AsyncIterator[Codec]:
+    app = create_app(settings_with(database_url=database_url, codec_ui_origin=UI))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="https://codec.example.com"
+        ) as client,
+    ):
+        yield Codec(client)
+
+
+async def encrypted(keyring: Keyring = KEYRING) -> Payload:
+    [payload] = await EncryptionCodec(keyring).encode([CLEAR])
+    return payload
+
+
+def told(answer: httpx.Response) -> list[Payload]:
+    return list(json_format.Parse(answer.content, Payloads()).payloads)
+
+
+async def key_of(engine: AsyncEngine, client: str, *scopes: Scope) -> str:
+    new = await ApiKeys(engine, embedded=False).create(client, frozenset(scopes), None)
+    return new.text()
+
+
+async def test_an_operators_program_reads_and_leaves_what_it_cannot(
+    codec: Codec, engine: AsyncEngine
+) -> None:
+    key = await key_of(engine, "back-office", Scope.OPERATOR)
+    altered, foreign = await encrypted(), await encrypted()
+    altered.data = altered.data[:-1] + bytes([altered.data[-1] ^ 1])
+    foreign.metadata[KEY_ID] = b"of-another-shop"
+    answer = await codec.decode(
+        await encrypted(), CLEAR, altered, foreign, Authorization=f"Bearer {key}"
+    )
+    assert answer.status_code == 200, answer.text
+    assert told(answer) == [CLEAR, CLEAR, altered, foreign]
+
+
+async def test_an_operators_browser_reads_once_it_is_logged_in(
+    codec: Codec, engine: AsyncEngine
+) -> None:
+    assert (await codec.decode(await encrypted(), Origin=UI)).status_code == 401
+    # Or the browser would send the form with `Origin: null`.
+    assert (await codec.http.get("/")).headers["Referrer-Policy"] == "same-origin"
+    key = await key_of(engine, "back-office", Scope.OPERATOR)
+    logged_in = await codec.log_in(key, Origin="https://codec.example.com")
+    assert (logged_in.status_code, logged_in.headers["Location"]) == (303, "./")
+    cookie = logged_in.headers["Set-Cookie"]
+    assert {"HttpOnly", "Secure", "SameSite=strict", "Max-Age=3600"} < set(cookie.split("; "))
+    assert key.partition(".")[2] not in cookie
+    assert "Logged in as back-office" in (await codec.http.get("/")).text
+
+    answer = await codec.decode(await encrypted(), Origin=UI)
+    assert told(answer) == [CLEAR]
+    assert answer.headers["Access-Control-Allow-Origin"] == UI
+    assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+
+    await codec.http.post("/logout")
+    assert (await codec.decode(await encrypted(), Origin=UI)).status_code == 401
+    assert "API key with the scope operator" in (await codec.http.get("/")).text
+
+
+async def test_a_log_in_ends_with_its_key(codec: Codec, engine: AsyncEngine) -> None:
+    key = await key_of(engine, "back-office", Scope.OPERATOR)
+    await codec.log_in(key)
+    assert told(await codec.decode(await encrypted(), Origin=UI)) == [CLEAR]
+    await ApiKeys(engine, embedded=False).revoke(key.removeprefix("tillflow_").partition(".")[0])
+    refused = await codec.decode(await encrypted(), Origin=UI)
+    assert refused.status_code == 401
+    assert "revoked" in refused.json()["detail"]
+
+
+def _until(seconds: float) -> str:
+    """A session of the development key that is good for so long."""
+    return KEYRING.seal(json.dumps(["development", time.time() + seconds]), "codec session")
+
+
+def _altered(session: str) -> str:
+    return session[:-3] + ("AA=" if session[-3:] != "AA=" else "BB=")
+
+
+@pytest.mark.parametrize(
+    ("cookie", "status"),
+    [
+        pytest.param(lambda: _until(60), 200, id="good"),
+        pytest.param(lambda: _until(-1), 401, id="over"),
+        pytest.param(lambda: _altered(_until(60)), 401, id="altered"),
+        pytest.param(lambda: "codec:é", 401, id="no text"),
+        pytest.param(lambda: KEYRING.seal('["development", 9e9]', "mail"), 401, id="not a session"),
+        pytest.param(lambda: DEVELOPMENT_API_KEY, 401, id="the key itself"),
+    ],
+)
+async def test_only_a_session_of_ours_counts(
+    codec: Codec, cookie: Callable[[], str], status: int
+) -> None:
+    sent = {b"Origin": UI.encode(), b"Cookie": f"{COOKIE}={cookie()}".encode()}
+    answer = await codec.http.post("/decode", json={}, headers=sent)
+    assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example.com", f"{UI}.evil.com", "null", None])
+async def test_a_cookie_counts_from_the_temporal_ui_only(codec: Codec, origin: str | None) -> None:
+    await codec.log_in(DEVELOPMENT_API_KEY)
+    headers = {"Origin": origin} if origin is not None else {}
+    answer = await codec.decode(await encrypted(), **headers)
+    assert answer.status_code == 401
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    asked = {"Access-Control-Request-Method": "POST", "Origin": "https://evil.example.com"}
+    assert (await codec.http.options("/decode", headers=asked)).status_code == 400
+
+
+async def test_there_is_no_other_door(codec: Codec) -> None:
+    for method, path, status in (("POST", "/encode", 404), ("GET", "/decode", 405)):
+        answer = await codec.http.request(method, path)
+        assert (answer.status_code, answer.json()["status"]) == (status, status)
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_the_temporal_ui_may_ask(codec: Codec) -> None:
+    asked = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type,x-namespace",
+        "Origin": UI,
+    }
+    answer = await codec.http.options("/decode", headers=asked)
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, UI)
+
+
+async def test_what_is_no_operators_key_reads_nothing(codec: Codec, engine: AsyncEngine) -> None:
+    others = await key_of(engine, "shop", *set(Scope) - {Scope.OPERATOR})
+    for key, status in ((others, 403), (others[:-1] + "~", 401), ("", 401)):
+        refused = await codec.log_in(key)
+        assert (refused.status_code, refused.headers.get("Set-Cookie")) == (status, None)
+        answer = await codec.decode(await encrypted(), Authorization=f"Bearer {key}")
+        assert answer.status_code == status
+        assert answer.json()["type"] in ("/problems/unauthorized", "/problems/forbidden")
+
+
+async def test_no_other_site_logs_anybody_in_or_out(codec: Codec) -> None:
+    refused = await codec.log_in(DEVELOPMENT_API_KEY, Origin="https://evil.example.com")
+    assert (refused.status_code, refused.headers.get("Set-Cookie")) == (403, None)
+    out = await codec.http.post("/logout", headers={"Origin": "https://evil.example.com"})
+    assert (out.status_code, out.headers.get("Set-Cookie")) == (403, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"not JSON", id="not JSON"),
+        pytest.param(b'{"payloads": "49.99"}', id="no payloads"),
+        pytest.param(b'{"payloads": [{"data": 4999}]}', id="no data"),
+        pytest.param(b"[" * 100_000, id="deep"),
+    ],
+)
+async def test_what_are_no_payloads_is_refused(codec: Codec, body: bytes) -> None:
+    bearer = {"Authorization": f"Bearer {DEVELOPMENT_API_KEY}"}
+    answer = await codec.http.post("/decode", content=body, headers=bearer)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["errors"][0]["location"] == "body"
+
+
+async def test_what_is_too_long_is_refused(codec: Codec) -> None:
+    assert (await codec.log_in("x" * 2000)).status_code == 413
+    body = b" " * (16 * 1024 * 1024 + 1)
+    bearer = {"Authorization": f"Bearer {DEVELOPMENT_API_KEY}"}
+    assert (await codec.http.post("/decode", content=body, headers=bearer)).status_code == 413
+    assert (await codec.http.post("/decode", content=body)).status_code == 401
+
+
+async def test_who_reads_is_logged_and_not_what(codec: Codec, engine: AsyncEngine) -> None:
+    key = await key_of(engine, "back-office", Scope.OPERATOR)
+    with capture_logs() as logs:
+        await codec.decode(await encrypted())
+        await codec.log_in(key)
+        await codec.decode(await encrypted(), await encrypted(), Origin=UI)
+    who: dict[str, Any] = {
+        "client": "back-office",
+        "key_id": key.removeprefix("tillflow_").partition(".")[0],
+        "address": "127.0.0.1",
+        "log_level": "info",
+    }
+    assert logs[0]["event"] == "payloads not decoded"
+    assert logs[1:] == [
+        {"event": "operator logged in", **who},
+        {"event": "payloads decoded", "payloads": 2, **who},
+    ]
+    assert SECRET not in str(logs)
