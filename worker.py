@@ -11,6 +11,7 @@ from temporalio.worker import Worker
 
 from app.config import Settings
 from app.logs import configure
+from app.memory import keep_out_of_dumps
 from app.temporal.schedules import ensure_schedules
 from app.wiring import Parts, build
 from app.workflows.deliver_callbacks import DeliverCallbacksWorkflow
@@ -72,6 +73,7 @@ async def work(parts: Parts, activities_at_once: int | None = None) -> None:
 
 def main() -> None:
     """Entry point."""
+    keep_out_of_dumps()
     settings = Settings()
     configure(settings.log_level)
     asyncio.run(run(settings))

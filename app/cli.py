@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from app import data_commands, key_commands, ledger_commands
 from app.domain.records import RecordsUnavailableError
 from app.embedded.errors import StackError
+from app.logs import TalkativeError
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -161,7 +162,7 @@ def main() -> None:
         if error.detail:
             print(error.detail, file=sys.stderr)
         sys.exit(1)
-    except RecordsUnavailableError as error:
+    except (RecordsUnavailableError, TalkativeError) as error:
         print(f"tillflow: {error}", file=sys.stderr)
         sys.exit(1)
     except ValidationError as error:

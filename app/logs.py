@@ -1,16 +1,29 @@
-"""Structured logs, one JSON object a line, without the values of local variables."""
+"""Structured logs, one JSON object a line, without the values of local variables.
+
+Whatever a process says goes through here, its warnings and what nobody caught as well; a card
+number that is in it all the same is blotted out.
+"""
 
 import logging
+import os
 import sys
+import threading
+from types import TracebackType
 
 import structlog
+
+from app.domain.card_numbers import blotted
 
 # Libraries that write requests, and with them card numbers, into their debug logs.
 _TALKATIVE = ("stripe", "httpx", "httpcore")
 
 
+class TalkativeError(Exception):
+    """Some library could write card numbers into the log."""
+
+
 def configure(level: str) -> None:
-    """Send every log line of the process to standard output as JSON."""
+    """Send every log line of the process to standard output as JSON. Raises TalkativeError."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -20,7 +33,7 @@ def configure(level: str) -> None:
         ),
     ]
     structlog.configure(
-        processors=[*shared[:1], *shared[2:], structlog.processors.JSONRenderer()],
+        processors=[*shared[:1], *shared[2:], structlog.processors.JSONRenderer(), _blot],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
     )
@@ -31,9 +44,37 @@ def configure(level: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(),
+                _blot,
             ],
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    _require_silence()
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    sys.unraisablehook = lambda it: _log_uncaught(it.exc_type, it.exc_value, it.exc_traceback)
+    threading.excepthook = lambda it: _log_uncaught(it.exc_type, it.exc_value, it.exc_traceback)
+
+
+def _require_silence() -> None:
+    if os.environ.get("STRIPE_LOG") == "debug":
+        raise TalkativeError("STRIPE_LOG=debug would have card numbers written: take it out")
+    for name in list(logging.root.manager.loggerDict):
+        logger = logging.getLogger(name)
+        if name.partition(".")[0] in _TALKATIVE and logger.isEnabledFor(logging.DEBUG):
+            raise TalkativeError(f"the logger {name} at DEBUG would have card numbers written")
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    known = error if error is not None else kind()
+    logging.getLogger("uncaught").critical(kind.__name__, exc_info=(kind, known, traceback))
+
+
+def _blot(_: object, __: str, line: structlog.typing.EventDict | str) -> str:
+    return blotted(str(line))

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
 
 from app.api.access import WithParts
-from app.api.card_numbers import holds_card_number
 from app.api.deliverers import WithDeliverers, counted
 from app.api.problems import Kind, ProblemError, documented
 from app.api.schemas import ORDER_ID, Received
+from app.domain.card_numbers import holds_card_number
 from app.domain.gateway import GatewayEvent, GatewayPayment, InvalidCallbackError
 from app.gateways.generic import GenericCallback
 from app.wiring import Parts

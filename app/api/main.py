@@ -21,18 +21,22 @@ from app.api import (
     refunds,
 )
 from app.api.access import check_doors, with_keys
+from app.api.addresses import NoCardsInAddresses
 from app.api.body_limit import BodyLimit
 from app.api.deliverers import Deliverers
 from app.api.headers import SecurityHeaders
-from app.api.memory import keep_out_of_dumps
 from app.config import Settings
 from app.logs import configure
+from app.memory import keep_out_of_dumps
 from app.wiring import Parts, build
 
 DESCRIPTION = """\
 Takes an order's payment and sees it through: authorized, confirmed, captured, fulfilled, or the
 money given back. Errors are problem JSON (RFC 9457): what is wrong, where, and what to do.
 """
+
+# The framework's own would tell others the addresses and the errors as they are.
+_NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 def create_app(parts: Parts | None = None) -> FastAPI:
@@ -56,9 +60,11 @@ def create_app(parts: Parts | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        telemetry=_NO_TELEMETRY,
     )
     docs_page.install(app)
     problems.install(app)
+    app.add_middleware(NoCardsInAddresses)
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
     app.include_router(callbacks.router)

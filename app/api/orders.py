@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from fastapi import Path
 from pydantic import AfterValidator
 
-from app.api.card_numbers import without_card_number
 from app.api.problems import Kind, ProblemError
 from app.api.schemas import ORDER_ID, PaymentView
+from app.domain.card_numbers import without_card_number
 from app.domain.payment import Payment
 from app.domain.records import RecordsUnavailableError
 from app.wiring import Parts

@@ -10,7 +10,6 @@ from pydantic import AfterValidator
 
 from app.api.access import WithParts
 from app.api.body import ExactRoute
-from app.api.card_numbers import without_card_number
 from app.api.checkout import Checkout
 from app.api.examples import WAYS_TO_PAY
 from app.api.offers import check_fit, find_offer, money
@@ -25,6 +24,7 @@ from app.api.schemas import (
 )
 from app.api.tokens import require_open_door, token_for
 from app.api.views import payment_status, payment_view
+from app.domain.card_numbers import without_card_number
 from app.domain.facts import Event, Fact, PaymentMethod, Source
 from app.domain.gateway import Token
 from app.domain.money import Money

@@ -8,12 +8,12 @@ from pydantic import AfterValidator
 
 from app.api.access import WithParts
 from app.api.body import ExactRoute
-from app.api.card_numbers import without_card_number
 from app.api.checkout import Answer, Checkout
 from app.api.orders import OrderIdPath, find_payment, latest
 from app.api.problems import Kind, ProblemError, documented
 from app.api.schemas import IDEMPOTENCY_KEY, RefundList, RefundRequest, RefundView
 from app.api.views import refund_view, refund_views, refundable
+from app.domain.card_numbers import without_card_number
 from app.domain.money import Money
 from app.domain.payment import OrderState, Payment
 from app.domain.reversals import Refund, RefundState, refund_name

@@ -26,7 +26,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from app.api.card_numbers import passes_luhn, without_card_number
+from app.domain.card_numbers import passes_luhn, without_card_number
 from app.domain.gateway import Card
 from app.domain.methods import Method
 from app.domain.order import Capture, Mandate
@@ -135,11 +135,17 @@ def _positive(value: Decimal) -> Decimal:
     return value
 
 
+def _no_card(value: Decimal) -> Decimal:
+    without_card_number(str(value))  # an amount that is refused is told back
+    return value
+
+
 Amount = Annotated[
     Decimal,
     Field(description="In major units, number or string.", examples=[49.99]),
     BeforeValidator(_exact_amount),
     AfterValidator(_positive),
+    AfterValidator(_no_card),
     _described({"type": "number", "exclusiveMinimum": 0}, _text(_AMOUNT.pattern)),
 ]
 # In a query everything is text.

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from app.api.card_numbers import holds_card_number
 from app.api.schemas import InitiateRequest
+from app.domain.card_numbers import holds_card_number
 from tests.walk.cards import ISSUE_CARD, spaced
 from tests.walk.running import by_token
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 # As the API starts it, with a limit that would let a core be written.
 PROGRAM = """
 import ctypes, resource
-from app.api.memory import keep_out_of_dumps
+from app.memory import keep_out_of_dumps
 prctl = ctypes.CDLL(None).prctl
 hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
 resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))

@@ -349,7 +349,7 @@ async def test_what_is_not_there_cannot_be_read_or_refunded(running: Running) ->
     for path in (f"{unknown}/refunds", f"{unknown}/refunds/re_1", f"{order_id}/refunds/re_1"):
         problem(await running.shop.get(f"/api/payment/{path}"), 404, "not-found")
     numbered = await running.shop.get(f"/api/payment/{order_id}/refunds/{canary()}")
-    wrong_at(numbered, "refund_id")
+    wrong_at(numbered, "address")
     assert not found_in(numbered.content)
 
 

@@ -18,6 +18,8 @@ _RANDOM = re.compile(
     r"|(?=[0-9]{0,63}[a-f])[0-9a-f]{24,64})\b",
     re.ASCII | re.IGNORECASE,
 )
+# What is looked at together, in whichever script's digits.
+_PIECES = re.compile(rf"(?P<random>{_RANDOM.pattern})|\d+(?:{_BETWEEN.pattern}\d+)*", re.IGNORECASE)
 
 
 def passes_luhn(digits: str) -> bool:
@@ -40,6 +42,16 @@ def holds_card_number(text: str) -> bool:
                 if _BRANDED.fullmatch(digits) and passes_luhn(digits):
                     return True
     return False
+
+
+def blotted(text: str) -> str:
+    """`text` with "[card number]" in place of every one, and of the digits around it."""
+    return _PIECES.sub(
+        lambda piece: (
+            "[card number]" if not piece["random"] and holds_card_number(piece[0]) else piece[0]
+        ),
+        text,
+    )
 
 
 def without_card_number(text: str) -> str:
