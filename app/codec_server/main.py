@@ -21,7 +21,6 @@ from temporalio.api.common.v1 import Payload, Payloads
 
 from app.api import problems
 from app.api.headers import SecurityHeaders
-from app.api.memory import keep_out_of_dumps
 from app.api.problems import FieldError, Kind, ProblemError
 from app.codec_server import page
 from app.codec_server.sessions import SECONDS, Sessions
@@ -31,6 +30,7 @@ from app.db.engine import create_engine
 from app.domain.api_keys import Client, NotAuthenticatedError, Scope, ScopeMissingError
 from app.keyring import TamperedError, UnknownKeyError
 from app.logs import configure
+from app.memory import keep_out_of_dumps
 from app.temporal.codec import EncryptionCodec
 
 COOKIE = "tillflow-codec"
