@@ -61,6 +61,8 @@ def create_app(parts: Parts | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         telemetry=_NO_TELEMETRY,
+        # Behind a proxy that speaks HTTPS it would send key and card after themselves in clear.
+        redirect_slashes=False,
     )
     docs_page.install(app)
     problems.install(app)

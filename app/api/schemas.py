@@ -172,16 +172,25 @@ def _security_code(value: object) -> object:
     return value
 
 
+def _digits(value: object) -> str:
+    """Of a whole number or a text. JSON knows one kind of number: 9.0 is 9."""
+    if isinstance(value, Decimal) and 0 <= value < 10_000 and value == int(value):
+        return str(int(value))
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
 def _month(value: object) -> object:
-    if isinstance(value, bool) or not _MONTH.fullmatch(str(value)):
+    digits = _digits(value)
+    if not _MONTH.fullmatch(digits):
         raise ValueError("this is not a month such as 9 or 09")
-    return int(str(value))
+    return int(digits)
 
 
 def _full_year(value: object) -> object:
-    if isinstance(value, bool) or not _YEAR.fullmatch(str(value)):
+    digits = _digits(value)
+    if not _YEAR.fullmatch(digits):
         raise ValueError("this is not a year such as 30 or 2030")
-    return 2000 + int(str(value)) % 100
+    return 2000 + int(digits) % 100
 
 
 class CreditCard(BaseModel):

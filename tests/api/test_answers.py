@@ -210,9 +210,22 @@ async def test_what_is_not_there_is_a_problem_too(running: Running) -> None:
     problem(await running.shop.get(f"/api/payment/{new_order('unknown')}"), 404, "not-found")
     problem(await running.shop.get("/nowhere"), 404, "not-found")
     problem(await running.shop.get("/api/payment/a%20b"), 400, "invalid-request")
-    wrong_method = await running.shop.put(INITIATE, json={})
-    problem(wrong_method, 405, "method-not-allowed")
-    assert wrong_method.headers["allow"] == "POST"
+    for method, path, allowed in (
+        ("PUT", INITIATE, "POST"),
+        ("TRACE", "/healthz", "GET"),
+        ("PATCH", f"/api/payment/{new_order()}/refunds", "GET, POST"),
+    ):
+        wrong_method = await running.shop.request(method, path)
+        problem(wrong_method, 405, "method-not-allowed")
+        assert wrong_method.headers["allow"] == allowed
+
+
+async def test_nobody_is_sent_on_to_another_address(running: Running) -> None:
+    """Least of all with a card in hand, to one without TLS."""
+    body = request(new_order("slash"))
+    problem(await running.shop.post(f"{INITIATE}/", json=body), 404, "not-found")
+    for path in ("/api/payments/", "/healthz/", "/docs/", "//elsewhere.example.com/healthz/"):
+        problem(await running.shop.get(running.stack.api_url + path), 404, "not-found")
 
 
 @pytest.mark.parametrize("key", [None, "wrong", "tillflow", "ключ"])
