@@ -49,7 +49,11 @@ async def test_a_missing_part_is_named(running: Running, killed: str, named: str
     assert ready.status_code == 503
     assert ready.json()["status"] == "not ready"
     assert ready.json()["parts"][named] != "ok"
-    assert (await running.shop.get("/readyz")).status_code == 200
+
+    async def it_is_ready_again() -> bool:
+        return (await running.shop.get("/readyz")).status_code == 200
+
+    await eventually(it_is_ready_again)
 
 
 async def test_a_missing_worker_is_named(lonely: httpx.AsyncClient) -> None:
