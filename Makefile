@@ -12,6 +12,8 @@ MINUTES ?= 8
 TIMES ?= 20
 COUNT ?= 20000
 REQUESTS ?= 20000
+CARDS ?= 10000
+SHOPPERS ?= 1000
 # What the image holds.
 SHIPPED := app sandbox migrations worker.py
 # In a folder of its own: pytest gives its usual one, servers and all, back to itself alone whenever
@@ -19,7 +21,7 @@ SHIPPED := app sandbox migrations worker.py
 SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 2 --dist loadscope --no-loadscope-reorder \
 	--basetemp=.tillflow/test
 
-.PHONY: run test chaos crashes bench mutations fuzz traffic check audit sbom lock picture guide clean help
+.PHONY: run test chaos crashes bench mutations testers fuzz traffic check audit sbom lock picture guide clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -54,6 +56,9 @@ mutations: $(READY)  ## send COUNT callbacks that were changed on their way, by 
 
 fuzz: $(READY)  ## ask a running API at least REQUESTS times what its description allows and what it forbids, by SEED
 	$(BIN)/python -m fuzz --requests $(REQUESTS) --seed $(SEED)
+
+testers: $(READY)  ## a bot with CARDS stolen cards, beside SHOPPERS who buy: who gets to the gateway
+	$(BIN)/python -m tests.doors.card_testing --cards $(CARDS) --shoppers $(SHOPPERS)
 
 traffic: $(READY)  ## the suite again, its traffic with the gateway recorded and judged
 	@mkdir -p .tillflow && rm -f .tillflow/traffic.jsonl

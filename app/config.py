@@ -1,8 +1,10 @@
 """Settings, all from the environment. Built by a call, never at import."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import limits
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -16,6 +18,8 @@ from app.domain.money import exponent
 from app.keyring import Keyring
 from app.production import read_url, require_fit
 from app.secret_files import SecretFile, SecretFiles
+
+_REDIS = re.compile(r"rediss?://")
 
 
 class Settings(BaseSettings):
@@ -69,6 +73,15 @@ class Settings(BaseSettings):
     codec_ui_origin: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://[^/\s]+$")
     # Standard Webhooks: whsec_ + base64; several as above.
     callback_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(min_length=1)
+    # How many attempts to pay may come to nothing, for whoever tests stolen cards; every two that
+    # are paid allow one more. A number and a time: 40/day, 100 per 12 hours.
+    declines_per_key: str = "40/day"
+    declines_per_address: str = "20/day"
+    declines_per_order: str = "10/day"
+    declines_per_card: str = "5/day"
+    # They are counted in Redis, if there is one (rediss://user:password@host:port/0), or else in
+    # the database.
+    redis_url: SecretStr | None = None
     # Raw card numbers put the whole API in PCI DSS scope (SAQ D), so they are off unless asked for.
     accept_raw_cards: bool = False
 
@@ -148,6 +161,24 @@ class Settings(BaseSettings):
             raise ValueError("it holds a password, and DATABASE_PASSWORD as well. Take one out")
         whole = url.set(password=password.get_secret_value())
         return SecretStr(whole.render_as_string(hide_password=False))
+
+    @field_validator(
+        "declines_per_key", "declines_per_address", "declines_per_order", "declines_per_card"
+    )
+    @classmethod
+    def _limit(cls, value: str) -> str:
+        try:
+            [_] = limits.parse_many(value)
+        except ValueError:
+            raise ValueError("this is not a number and a time, such as 40/day") from None
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _REDIS.match(value.get_secret_value()):
+            raise ValueError("it begins with neither redis:// nor rediss://")
+        return value
 
     @field_validator("default_currency")
     @classmethod

@@ -160,6 +160,17 @@ def _ui(origin: str, _: Mapping[str, Any]) -> None:
         raise ValueError("it does not begin with https://. Log-ins and payloads are sent there")
 
 
+def _redis(url: SecretStr | None, _: Mapping[str, Any]) -> None:
+    if url is None:
+        return
+    parts = urlsplit(url.get_secret_value())
+    if _is_loopback(parts.hostname):
+        return
+    if parts.scheme != "rediss":
+        raise ValueError("the connection leaves this machine without TLS. Begin with rediss://")
+    _advised(_password, parts.password or "", "Give the user another one: openssl rand -hex 32")
+
+
 def _mail(tls: bool, above: Mapping[str, Any]) -> None:
     if above.get("smtp_password") and not tls and not _is_loopback(above.get("smtp_host")):
         raise ValueError("SMTP_PASSWORD would be sent in clear. Set it to true")
@@ -186,5 +197,6 @@ _CONNECTIONS: dict[str, Callable[[Any, Mapping[str, Any]], None]] = {
     "temporal_address": _temporal,
     "stripe_api_base": _gateway,
     "codec_ui_origin": _ui,
+    "redis_url": _redis,
     "smtp_tls": _mail,
 }

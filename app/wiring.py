@@ -6,7 +6,9 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from limits.aio.storage import RedisStorage
 from pydantic import SecretStr
+from redis.asyncio import ConnectionPool
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
@@ -19,8 +21,10 @@ from app.activities.reconciliation import ReconciliationActivities
 from app.activities.refunds import RefundActivities
 from app.activities.stranded import StrandedActivities
 from app.activities.unknown import UnknownActivities
+from app.attempt_limits import AttemptLimits
 from app.config import Settings
 from app.db.api_keys import ApiKeys
+from app.db.attempt_counts import PostgresCounts
 from app.db.engine import create_engine
 from app.db.reconciliation import PostgresReconciliations
 from app.db.records import PostgresRecords
@@ -50,6 +54,7 @@ class Parts:
     generic_callbacks: GenericCallbacks
     steps: tuple[FulfilmentStep, ...]
     api_keys: ApiKeys
+    attempt_limits: AttemptLimits
     records: Records
     reconciliations: Reconciliations
     temporal: Client
@@ -145,6 +150,19 @@ def build_steps(settings: Settings, engine: AsyncEngine) -> tuple[FulfilmentStep
     return (ReserveStock(engine), ShipOrder(engine), SendReceipt(engine, server))
 
 
+def build_redis(url: str) -> tuple[RedisStorage, ConnectionPool]:
+    """Where attempts are counted, and its connections. Connects at first use."""
+    pool = ConnectionPool.from_url(url)
+    storage = RedisStorage(
+        f"async+{url}",
+        wrap_exceptions=True,
+        implementation="redispy",
+        key_prefix="tillflow",
+        connection_pool=pool,  # type: ignore[arg-type]  # its annotation forgets this one
+    )
+    return storage, pool
+
+
 async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
     """All parts from `settings`. With `lazy_temporal` it does not wait for Temporal."""
     engine = create_engine(settings.database_url.get_secret_value())
@@ -153,8 +171,13 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
     steps = build_steps(settings, engine)
     temporal = await connect(settings, lazy=lazy_temporal)
 
+    url = settings.redis_url
+    redis, pool = build_redis(url.get_secret_value()) if url is not None else (None, None)
+
     async def close() -> None:
         await gateway.close()
+        if pool is not None:
+            await pool.aclose()
         await engine.dispose()
 
     return Parts(
@@ -163,6 +186,17 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
         generic_callbacks=GenericCallbacks(_values(settings.callback_secret)),
         steps=steps,
         api_keys=ApiKeys(engine, embedded=settings.embedded),
+        attempt_limits=AttemptLimits(
+            {
+                "order": settings.declines_per_order,
+                "card": settings.declines_per_card,
+                "address": settings.declines_per_address,
+                "key": settings.declines_per_key,
+            },
+            settings.keyring(),
+            PostgresCounts(engine),
+            redis,
+        ),
         records=records,
         reconciliations=PostgresReconciliations(engine),
         temporal=temporal,

@@ -24,11 +24,13 @@ from itertools import groupby, zip_longest
 from pathlib import Path
 
 from app.embedded.ports import Ports
+from app.embedded.services import ApiPart
 from app.embedded.stack import Stack
 from app.embedded.temporal import TemporalPart
 from chaos.crash_ends import End, end_of
 from chaos.crash_flows import FLOWS, Flow
 from chaos.crash_scene import CrashingWorkers, Scene, staged
+from chaos.unlimited import UNLIMITED
 
 # Kept until the next run: its logs tell what happened.
 FOLDER = Path(".tillflow/crashes").absolute()
@@ -149,6 +151,7 @@ async def stage(folder: Path, workers: int = WORKERS) -> AsyncIterator[Scene]:
     moved: a dispute is looked up after half a day."""
     async with Stack(folder / "stack", Ports.free(), _say) as stack:
         ports, worker = stack.ports, stack.worker
+        stack.api = ApiPart(stack.api_url, ports.api, {**stack.api.environment(), **UNLIMITED})
         stack.temporal = TemporalPart(
             stack.folder, ports.temporal, ports.temporal_ui, time_skipping=True
         )

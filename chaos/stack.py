@@ -16,6 +16,7 @@ from app.embedded.services import ApiPart, WorkerPart
 from app.embedded.stack import Stack
 from chaos.disk import SmallDisk
 from chaos.proxy import Proxy, Weather
+from chaos.unlimited import UNLIMITED
 
 PARTS = ("api", "worker", "temporal", "postgres", "sandbox")
 PAIRS = (
@@ -35,6 +36,7 @@ TUNING = {
     "CHECKOUT_EXPIRY_SECONDS": "60",
     "GATEWAY_TIMEOUT_SECONDS": "3",
     "INITIATE_WAIT_SECONDS": "4",
+    **UNLIMITED,
 }
 
 

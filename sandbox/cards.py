@@ -118,6 +118,8 @@ _BEHAVIOURS = {
     "4000000000000259": "dispute:fraudulent",
     "4000000000002685": "dispute:product_not_received",
 }
+# However many a test needs, each another card.
+_DECLINED_RANGE = "40000099"
 _FUNDING = {
     "4000056655665556": "debit",
     "5200828282828210": "debit",
@@ -185,8 +187,14 @@ def _keep(number: str, exp_month: int, exp_year: int, key: bytes, *, cvc_given: 
         funding=_FUNDING.get(number, "credit"),
         fingerprint=fingerprint(key, number),
         cvc_given=cvc_given,
-        behaviour=_BEHAVIOURS.get(number, OK),
+        behaviour=_behaviour(number),
     )
+
+
+def _behaviour(number: str) -> str:
+    if number.startswith(_DECLINED_RANGE):
+        return "decline:generic_decline"
+    return _BEHAVIOURS.get(number, OK)
 
 
 def _brand(number: str) -> str:

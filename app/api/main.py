@@ -25,6 +25,7 @@ from app.api.addresses import NoCardsInAddresses
 from app.api.body_limit import BodyLimit
 from app.api.deliverers import Deliverers
 from app.api.headers import SecurityHeaders
+from app.api.limits import Watchers
 from app.config import Settings
 from app.logs import configure
 from app.memory import keep_out_of_dumps
@@ -47,8 +48,10 @@ def create_app(parts: Parts | None = None) -> FastAPI:
         built = parts or await _from_environment()
         app.state.parts = built
         app.state.deliverers = Deliverers(built.delivery.deliver_waiting)
+        app.state.watchers = Watchers()
         yield
         await app.state.deliverers.close()
+        await app.state.watchers.close()
         if parts is None:
             await built.close()
 

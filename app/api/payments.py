@@ -8,10 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Response
 from pydantic import AfterValidator
 
-from app.api.access import WithParts
+from app.api.access import WithClient, WithParts
 from app.api.body import ExactRoute
 from app.api.checkout import Checkout
 from app.api.examples import WAYS_TO_PAY
+from app.api.limits import Admission, WithWatchers, admission
 from app.api.offers import check_fit, find_offer, money
 from app.api.orders import UNDER_WAY, OrderIdPath, find_payment, latest
 from app.api.problems import Kind, ProblemError, documented, unavailable
@@ -24,6 +25,7 @@ from app.api.schemas import (
 )
 from app.api.tokens import require_open_door, token_for
 from app.api.views import payment_status, payment_view
+from app.attempt_limits import Outcome
 from app.domain.card_numbers import without_card_number
 from app.domain.facts import Event, Fact, PaymentMethod, Source
 from app.domain.gateway import Token
@@ -31,10 +33,8 @@ from app.domain.money import Money
 from app.domain.order import Order
 from app.domain.payment import (
     CLOSED,
-    GATEWAY_UNAVAILABLE,
     IN_FLIGHT,
     MAY_TRY_AGAIN,
-    NOT_CHARGED,
     OPEN_TO_ATTEMPTS,
     Attempt,
     OrderState,
@@ -82,39 +82,22 @@ IdempotencyKey = Annotated[
             Kind.CARD_NOT_ACCEPTED,
             Kind.TOO_MANY_ATTEMPTS,
             Kind.KEY_REUSED,
+            Kind.TOO_MANY_REQUESTS,
         ),
     },
 )
 async def initiate(
     body: Annotated[InitiateRequest, Body(openapi_examples=WAYS_TO_PAY)],
     parts: WithParts,
+    client: WithClient,
+    watchers: WithWatchers,
     response: Response,
     key: IdempotencyKey = None,
 ) -> PaymentView:
     """Safe to repeat: an order in flight or paid answers with the same payment. After a decline,
     a new request is a new attempt on the same order."""
-    if body.credit_card is not None and not parts.settings.accept_raw_cards:
-        raise ProblemError(
-            Kind.RAW_CARDS_OFF,
-            "Have the gateway's own field or page turn the card into a token, and send it as "
-            "payment_method_token. Nothing was done.",
-        )
-    wanted = _order(body, money(parts, body.amount, body.currency))
-    offer = find_offer(parts, body.payment_method, wanted.amount)
-    known = await parts.records.find_order(wanted.order_id)
-    check_fit(body, offer, known or wanted)
-    # For a new order the token comes first: a card that the gateway cannot use leaves no order.
-    token = await token_for(parts, body) if known is None else None
-    order, payment = await parts.records.open_order(wanted)
-    _same_order(order, wanted, body)
-    if payment.order_state is OrderState.CANCELED:
-        raise _closed(payment)
-    fingerprint = f"{key} {_fingerprint(body)}" if key is not None else None
-    earlier = _attempt_with_key(payment, fingerprint)
-    if earlier is not None and earlier is not payment.attempt and earlier.state in MAY_TRY_AGAIN:
-        raise _not_paid(payment, earlier)
-    if earlier is None or payment.state in IN_FLIGHT:
-        payment = await _pay(parts, order, payment, body, fingerprint, token)
+    async with admission(parts, client, watchers, body) as admitted:
+        payment = await _initiated(parts, body, key, admitted)
     return _answer(payment, response)
 
 
@@ -130,6 +113,38 @@ async def read_payment(order_id: OrderIdPath, parts: WithParts) -> PaymentStatus
     return payment_status(payment, facts, await parts.records.unknown_outcomes(order_id))
 
 
+async def _initiated(
+    parts: Parts, body: InitiateRequest, key: str | None, admitted: Admission
+) -> Payment:
+    """The payment, after the attempt that the request asks for, if it asks for one."""
+    if body.credit_card is not None and not parts.settings.accept_raw_cards:
+        raise ProblemError(
+            Kind.RAW_CARDS_OFF,
+            "Have the gateway's own field or page turn the card into a token, and send it as "
+            "payment_method_token. Nothing was done.",
+        )
+    wanted = _order(body, money(parts, body.amount, body.currency))
+    offer = find_offer(parts, body.payment_method, wanted.amount)
+    known = await parts.records.find_order(wanted.order_id)
+    check_fit(body, offer, known or wanted)
+    # For a new order the token comes first: a card that the gateway cannot use leaves no order.
+    token = None
+    if known is None:
+        await admitted.begin()
+        token = await token_for(parts, body)
+    order, payment = await parts.records.open_order(wanted)
+    _same_order(order, wanted, body)
+    if payment.order_state is OrderState.CANCELED:
+        raise _closed(payment)
+    fingerprint = f"{key} {_fingerprint(body)}" if key is not None else None
+    earlier = _attempt_with_key(payment, fingerprint)
+    if earlier is not None and earlier is not payment.attempt and earlier.state in MAY_TRY_AGAIN:
+        raise _not_paid(payment, earlier)
+    if earlier is None or payment.state in IN_FLIGHT:
+        payment = await _pay(parts, order, payment, body, fingerprint, token, admitted)
+    return payment
+
+
 async def _pay(
     parts: Parts,
     order: Order,
@@ -137,6 +152,7 @@ async def _pay(
     body: InitiateRequest,
     key: str | None,
     token: Token | None,
+    admitted: Admission,
 ) -> Payment:
     """Make the attempt that the request asks for, or join the one under way."""
     number = payment.attempt_number(body.payment_method)
@@ -149,11 +165,14 @@ async def _pay(
                 Kind.TOO_MANY_ATTEMPTS,
                 f"{MAX_ATTEMPTS} attempts were made. Start again with a new order_id.",
             )
+        await admitted.begin()
         token = token or await token_for(parts, body)
         await require_open_door(parts, payment, token)
         await _accept_mandate(parts, order, body)
     # An attempt under way has its token already, and does not look at this one.
     token = token or Token("", PaymentMethod(body.payment_method))
+    admitted.outcome = Outcome.OPEN
+    admitted.attempt = number if not under_way else None
     try:
         running = await Checkout(parts).attempt(
             order, _attempt(body, number, token, key), under_way=under_way
@@ -232,7 +251,7 @@ def _closed(payment: Payment) -> ProblemError:
 
 def _not_paid(payment: Payment, attempt: Attempt) -> ProblemError:
     """The problem that an attempt without money answers with."""
-    if _never_answered(attempt):
+    if attempt.was_never_answered:
         return unavailable("The payment gateway is out of reach.", "Nothing was charged.")
     decline = attempt.decline
     code = decline.code if decline is not None else "declined"
@@ -256,17 +275,9 @@ def _not_paid(payment: Payment, attempt: Attempt) -> ProblemError:
     )
 
 
-def _never_answered(attempt: Attempt) -> bool:
-    """It failed for an outage of the gateway's, and is proven to have charged nothing."""
-    decline = attempt.decline
-    return attempt.state is State.FAILED and (
-        decline is None or decline.code in (GATEWAY_UNAVAILABLE, NOT_CHARGED)
-    )
-
-
 def _answered_attempts(payment: Payment) -> int:
     """Attempts that count: an outage is not the shopper's fault."""
-    return sum(not _never_answered(attempt) for attempt in payment.attempts.values())
+    return sum(not attempt.was_never_answered for attempt in payment.attempts.values())
 
 
 def _order(body: InitiateRequest, amount: Money) -> Order:
@@ -320,6 +331,6 @@ def _attempt_with_key(payment: Payment, fingerprint: str | None) -> Attempt | No
                     Kind.KEY_REUSED,
                     "Send a new Idempotency-Key with a new request. Nothing was done.",
                 )
-            if not _never_answered(attempt):  # else the same request may be sent again
+            if not attempt.was_never_answered:  # else the same request may be sent again
                 return attempt
     return None

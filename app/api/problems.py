@@ -27,6 +27,7 @@ from app.domain.records import RecordsUnavailableError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+_LIMITED_SECONDS = 60  # the same whatever the limit, and however long it will last
 _MOST_ERRORS = 20
 # A field's name comes from the request too. Nothing of a card fits into one that looks like this.
 _SHOWABLE_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}[0-9]{0,2}", re.ASCII)
@@ -58,6 +59,7 @@ class Kind(Enum):
     NOTHING_UNKNOWN = ("nothing-unknown", 409, "There is nothing to decide")
     CONTENT_TOO_LARGE = ("content-too-large", 413, "The body is too long")
     UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "The body is not sent as JSON")
+    TOO_MANY_REQUESTS = ("too-many-requests", 429, "Too many attempts to pay")
     UNAVAILABLE = ("service-unavailable", 503, "A part of the service is out of reach")
     INTERNAL = ("internal-error", 500, "Something is wrong on our side")
 
@@ -191,6 +193,8 @@ def answer(error: ProblemError) -> JSONResponse:
     headers = dict(ALWAYS)
     if kind is Kind.UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if kind is Kind.TOO_MANY_REQUESTS:
+        headers["Retry-After"] = str(_LIMITED_SECONDS)
     if kind is Kind.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(
@@ -325,6 +329,10 @@ _EXAMPLES: dict[Kind, tuple[str, dict[str, Any]]] = {
     ),
     Kind.CONTENT_TOO_LARGE: ("Send at most 65536 bytes. Nothing was done.", {}),
     Kind.UNSUPPORTED_MEDIA_TYPE: (_BY_STATUS[415][1], {}),
+    Kind.TOO_MANY_REQUESTS: (
+        "Too many attempts to pay came to nothing. Ask again later. Nothing was charged.",
+        {},
+    ),
     Kind.UNAVAILABLE: (
         "The database is out of reach. This request changed nothing. Send the same request again "
         "in a few seconds.",

@@ -1,4 +1,5 @@
-"""The tables. Written by `PostgresRecords`, `ApiKeys` and the fulfilment steps, each its own."""
+"""The tables. Written by `PostgresRecords`, `ApiKeys`, `PostgresCounts` and the fulfilment steps,
+each its own."""
 
 from datetime import date, datetime
 from typing import Any
@@ -239,6 +240,20 @@ class FindingRow(SQLModel, table=True):
     transaction_id: str | None = None
     ours: list[Any] = Field(sa_column=Column(JSONB, nullable=False))
     theirs: list[Any] = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class AttemptCountRow(SQLModel, table=True):
+    """How many attempts to pay somebody made that came to nothing, in this window and the one
+    before. Empty after a crash of the server, and never in its log or on its standby."""
+
+    __tablename__ = "attempt_counts"
+    __table_args__ = {"prefixes": ["UNLOGGED"]}
+
+    name: str = Field(primary_key=True)
+    number: int = Field(sa_type=BigInteger)
+    previous: int = Field(sa_type=BigInteger)
+    current: int = Field(sa_type=BigInteger)
+    ends_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False, index=True))
 
 
 class StockRow(SQLModel, table=True):

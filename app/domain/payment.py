@@ -98,6 +98,13 @@ class Attempt:
     next_action: NextAction | None = None
     idempotency_key: str | None = None
 
+    @property
+    def was_never_answered(self) -> bool:
+        """It failed for an outage of the gateway's, and is proven to have charged nothing."""
+        return self.state is State.FAILED and (
+            self.decline is None or self.decline.code in (GATEWAY_UNAVAILABLE, NOT_CHARGED)
+        )
+
 
 @dataclass(frozen=True)
 class Payment:

@@ -71,7 +71,7 @@ async def test_the_description_names_every_status_with_an_example(running: Runni
     }
     assert documented == {
         "post /api/payment/initiate": {
-            *("200", "202", "400", "401", "403", "409", "413", "415", "500", "503")
+            *("200", "202", "400", "401", "403", "409", "413", "415", "429", "500", "503")
         },
         "post /api/payment/callback": {"200", "400", "413", "500", "503"},
         "get /api/payment/{order_id}": {"200", "400", "401", "403", "404", "500", "503"},

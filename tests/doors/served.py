@@ -17,6 +17,24 @@ from tests.walk.running import eventually
 
 
 @asynccontextmanager
+async def silent_server() -> AsyncIterator[str]:
+    """The address of somebody who takes connections and says nothing."""
+    writers = []
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1")
+    host, port = server.sockets[0].getsockname()
+    try:
+        yield f"{host}:{port}"
+    finally:
+        server.close()
+        for writer in writers:
+            writer.close()
+
+
+@asynccontextmanager
 async def served(database_url: str, http: type | None = None, **known: Any) -> AsyncIterator[str]:
     """Its URL. `http`: another class of connections than the usual one."""
     nobody = f"127.0.0.1:{free_port()}"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.api.connection import PatientConnection
-from tests.doors.served import served
+from tests.doors.served import served, silent_server
 from tests.doors.wire import Answer, Wire, read_answer
 
 PATIENCE = 1.0
@@ -44,19 +44,9 @@ async def url(database_url: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def silent_temporal() -> AsyncIterator[str]:
-    """The address of somebody who takes connections and says nothing: whoever asks whether we are
-    ready waits for three seconds."""
-    writers = []
-
-    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-
-    server = await asyncio.start_server(say_nothing, "127.0.0.1")
-    host, port = server.sockets[0].getsockname()
-    yield f"{host}:{port}"
-    server.close()
-    for writer in writers:
-        writer.close()
+    """Where Temporal should be: whoever asks whether we are ready waits for three seconds."""
+    async with silent_server() as address:
+        yield address
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ _NUMBERS = [
     ("4000000000000127", "incorrect_cvc", "incorrect_cvc"),
     ("4000000000000119", "processing_error", "processing_error"),
     ("4000000000000341", "card_declined", "generic_decline"),
+    ("4000009912345678", "card_declined", "generic_decline"),
 ]
 
 

@@ -26,6 +26,7 @@ from app.embedded.credentials import Credentials
 from app.embedded.ports import HOST, Ports, free_port
 from app.embedded.services import ApiPart
 from app.embedded.stack import Stack
+from chaos.unlimited import UNLIMITED
 from tests.walk.cards import canary
 
 Json = dict[str, Any]
@@ -398,6 +399,8 @@ async def running(tmp_path_factory: pytest.TempPathFactory, record: Path) -> Asy
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SANDBOX_RECORD", str(record))
         environment.setenv("INITIATE_WAIT_SECONDS", "4")  # half of what a storefront waits
+        for name, value in UNLIMITED.items():
+            environment.setenv(name, value)
         async with Stack(folder, Ports.free(), lambda _line: None) as stack:
             await stack.start()
             running = Running(stack)

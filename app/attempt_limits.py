@@ -1,0 +1,90 @@
+"""Limits for whoever tests stolen cards: of how many attempts to pay may come to nothing.
+
+A tester's attempts are declined, a shop's are mostly paid. So an attempt takes a place when it
+begins, gives it back when nobody said no to it, and half of another one with it when it is paid. It
+is counted for its order, its card, the shopper's address and the API key's client, and begins only
+if each of them has a place left.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from enum import IntEnum
+
+import limits
+import structlog
+from limits.aio.storage import RedisStorage, SlidingWindowCounterSupport
+from limits.errors import StorageError
+
+from app.keyring import Keyring
+
+_log = structlog.get_logger()
+
+_REDIS_SECONDS = 0.5
+_WITHOUT_REDIS_SECONDS = 10.0
+_NEVER_TOO_MANY = 2**62
+
+
+class Outcome(IntEnum):
+    """What became of an attempt, as the half places that it takes."""
+
+    BEGUN = 2
+    DECLINED = 0  # nothing more
+    OPEN = -2  # nobody said no: we do not know, the bank asks the shopper, or was not asked
+    PAID = -3
+
+
+class AttemptLimits:
+    """Who has a place left. `allowed`: the limit for each kind of subject, in the notation of
+    `limits`. Counted in `redis`; while that is away, or where there is none, in `database`.
+
+    What is counted has the name of a keyed hash: nobody reads cards or addresses from it.
+    """
+
+    def __init__(
+        self,
+        allowed: Mapping[str, str],
+        keyring: Keyring,
+        database: SlidingWindowCounterSupport,
+        redis: RedisStorage | None,
+    ) -> None:
+        self._allowed = {kind: limits.parse(limit) for kind, limit in allowed.items()}
+        self._keyring = keyring
+        self._database = database
+        self._redis = redis
+        self._redis_away_until = 0.0
+
+    async def begin(self, subjects: Mapping[str, str]) -> bool:
+        """Whether an attempt of all of `subjects`, by kind, may begin. If not, it is as if nobody
+        had asked. Raises RecordsUnavailableError."""
+        taken = {
+            kind: subject
+            for kind, subject in subjects.items()
+            if await self._count(kind, subject, Outcome.BEGUN)
+        }
+        if len(taken) < len(subjects):
+            await self.end(taken, Outcome.OPEN)
+        return len(taken) == len(subjects)
+
+    async def end(self, subjects: Mapping[str, str], outcome: Outcome) -> None:
+        """Count what became of an attempt that began. Raises RecordsUnavailableError."""
+        for kind, subject in subjects.items():
+            if outcome is not Outcome.DECLINED:
+                await self._count(kind, subject, outcome)
+
+    async def _count(self, kind: str, subject: str, outcome: Outcome) -> bool:
+        limit = self._allowed[kind]
+        name = f"{kind}:{self._keyring.fingerprint(subject, f'limit of {kind}')}"
+        most = 2 * limit.amount if outcome is Outcome.BEGUN else _NEVER_TOO_MANY
+        now = asyncio.get_running_loop().time()
+        if self._redis is not None and now >= self._redis_away_until:
+            try:
+                async with asyncio.timeout(_REDIS_SECONDS):
+                    return await self._redis.acquire_sliding_window_entry(
+                        name, most, limit.get_expiry(), int(outcome)
+                    )
+            except (StorageError, OSError) as error:  # a TimeoutError is an OSError
+                _log.warning("limits without redis", error=type(error).__name__)
+                self._redis_away_until = now + _WITHOUT_REDIS_SECONDS
+        return await self._database.acquire_sliding_window_entry(
+            name, most, limit.get_expiry(), int(outcome)
+        )

@@ -1,0 +1,97 @@
+"""Counts of attempts to pay, in a table, as the library `limits` keeps them in Redis: in a sliding
+window, which is the window of now and, as far as it still reaches, the one before."""
+
+import time
+from typing import ClassVar
+
+from limits.aio.storage import SlidingWindowCounterSupport
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import col, delete, select
+
+from app.db.engine import transaction
+from app.db.tables import AttemptCountRow
+
+_TIDY_SECONDS = 3600.0
+
+# One statement, so that no two can take the last place. `reach` is how much of the window before is
+# still within the sliding one.
+_ACQUIRE = text("""
+    INSERT INTO attempt_counts AS known (name, number, previous, current, ends_at)
+    VALUES (:name, :number, 0, :amount, to_timestamp(:ends_at))
+    ON CONFLICT (name) DO UPDATE SET
+        number = excluded.number,
+        previous = CASE excluded.number - known.number
+            WHEN 0 THEN known.previous WHEN 1 THEN known.current ELSE 0 END,
+        current = excluded.current
+            + CASE excluded.number WHEN known.number THEN known.current ELSE 0 END,
+        ends_at = excluded.ends_at
+    WHERE :limit >= excluded.current
+        + CASE excluded.number WHEN known.number THEN known.current ELSE 0 END
+        + floor(:reach * CASE excluded.number - known.number
+            WHEN 0 THEN known.previous WHEN 1 THEN known.current ELSE 0 END)
+    RETURNING name
+""")
+
+
+class PostgresCounts(SlidingWindowCounterSupport):
+    """Raises RecordsUnavailableError when the database cannot be reached."""
+
+    base_exceptions: ClassVar[tuple[type[Exception], ...]] = ()  # the base wraps none of ours
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._tidy_at = 0.0
+
+    async def acquire_sliding_window_entry(
+        self, key: str, limit: int, expiry: int, amount: int = 1
+    ) -> bool:
+        """Count `amount` more, which may be less than nothing, unless that would be more than
+        `limit` within `expiry` seconds."""
+        if amount > limit:
+            return False
+        await self._tidy()
+        number, begun, reach = _window(expiry)
+        values = {
+            "name": key,
+            "number": number,
+            "amount": amount,
+            "limit": limit,
+            "reach": reach,
+            "ends_at": begun + 2 * expiry,
+        }
+        async with transaction(self._engine) as session:
+            connection = await session.connection()
+            return (await connection.execute(_ACQUIRE, values)).first() is not None
+
+    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
+        """The count of the window before and how long it still counts, and the same of this one."""
+        number, _, reach = _window(expiry)
+        async with transaction(self._engine) as session:
+            row = (
+                await session.exec(select(AttemptCountRow).where(col(AttemptCountRow.name) == key))
+            ).first()
+        left = reach * expiry
+        counts = {row.number: row.current, row.number - 1: row.previous} if row is not None else {}
+        return counts.get(number - 1, 0), left, counts.get(number, 0), left + expiry
+
+    async def clear_sliding_window(self, key: str, expiry: int) -> None:
+        """Forget what was counted."""
+        async with transaction(self._engine) as session:
+            await session.exec(delete(AttemptCountRow).where(col(AttemptCountRow.name) == key))
+
+    async def _tidy(self) -> None:
+        """Now and then, throw away what counts no more."""
+        if time.monotonic() < self._tidy_at:
+            return
+        self._tidy_at = time.monotonic() + _TIDY_SECONDS
+        async with transaction(self._engine) as session:
+            connection = await session.connection()
+            await connection.execute(text("DELETE FROM attempt_counts WHERE ends_at < now()"))
+
+
+def _window(expiry: int) -> tuple[int, int, float]:
+    """The window of now: its number, its beginning, and how far it reaches into the one before."""
+    now = time.time()
+    number = int(now // expiry)
+    return number, number * expiry, 1 - now % expiry / expiry

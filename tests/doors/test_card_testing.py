@@ -1,0 +1,92 @@
+"""A bot with stolen cards gets nowhere, and nobody else notices."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.doors.card_testing import DEFAULTS, MOST, Figures, Scene, play, scene
+from tests.walk.running import INITIATE, Running, by_token, card, new_order, request
+
+
+@pytest.fixture(scope="module")
+async def limited(running: Running) -> AsyncIterator[httpx.AsyncClient]:
+    """An API with the limits of production; the one that the other tests share has none."""
+    async with running.another_api(**DEFAULTS) as api:
+        yield api
+
+
+async def test_a_bot_gets_nowhere_and_shoppers_pay(
+    running: Running, limited: httpx.AsyncClient
+) -> None:
+    """The short form of `make testers`."""
+    figures: list[Figures] = [each async for each in play(running, limited, 60, 10)]
+    for each in figures:
+        assert each.good, str(each)
+    one_address, many_addresses, shoppers, both = figures
+    assert one_address.at_the_gateway < many_addresses.at_the_gateway <= MOST < 60
+    assert shoppers.paid == both.paid == 10
+    assert both.at_the_gateway < MOST
+
+
+@pytest.fixture
+async def shop(running: Running, limited: httpx.AsyncClient) -> AsyncIterator[Scene]:
+    """A shop of which nothing was counted yet."""
+    async with scene("a shop", running, limited) as shop:
+        yield shop
+
+
+async def test_every_limit_gives_the_same_answer_and_reaches_nobody(
+    running: Running, shop: Scene
+) -> None:
+    same_card = {"credit_card": card(shop.number(good=False))}
+    for _ in range(5):
+        answer = await shop.http.post(INITIATE, json=request(new_order("card"), **same_card))
+        assert answer.status_code == 400
+    address = {"customer_ip_address": "2001:db8:9::1"}
+    for _ in range(20):
+        another = card(shop.number(good=False))
+        body = request(new_order("address"), credit_card=another, **address)
+        assert (await shop.http.post(INITIATE, json=body)).status_code == 400
+
+    good = card(shop.number(good=True))
+    wanted = [
+        request(new_order("limited"), **same_card),
+        request(new_order("limited"), credit_card=good, **address),
+        by_token(new_order("limited"), customer_ip_address="2001:db8:9::2"),  # a neighbour
+    ]
+    answers = [await shop.http.post(INITIATE, json=body) for body in wanted]
+    for body, answer in zip(wanted, answers, strict=True):
+        assert answer.status_code == 429
+        assert answer.headers["retry-after"] == "60"
+        assert answer.json()["type"] == "/problems/too-many-requests"
+        assert answer.content == answers[0].content
+        told = {name: value for name, value in answer.headers.items() if name != "date"}
+        assert told == {name: answers[0].headers[name] for name in told}
+        order_id = str(body["order_id"])
+        assert (await running.shop.get(f"/api/payment/{order_id}")).status_code == 404
+        assert (await running.ledger(order_id))["payment_intents"] == []
+
+    elsewhere = request(new_order("elsewhere"), credit_card=good, customer_ip_address="192.0.2.1")
+    assert (await shop.http.post(INITIATE, json=elsewhere)).status_code == 200
+
+
+async def test_repeating_a_request_is_no_further_attempt(running: Running, shop: Scene) -> None:
+    order_id = new_order("repeated")
+    body = request(order_id, credit_card=card(shop.number(good=True)))
+    key = {"Idempotency-Key": "one"}
+    for number in range(30):
+        moved = {**body, "customer_ip_address": f"192.0.2.{number}"}  # a shopper on the way
+        answer = await shop.http.post(INITIATE, json=moved, headers=key)
+        assert answer.status_code == 200
+    await running.charged_once(order_id)
+
+
+async def test_an_outage_of_the_gateway_is_held_against_nobody(
+    running: Running, shop: Scene
+) -> None:
+    async with running.without("sandbox"):
+        await shop.bot(60, of_many_addresses=True)
+    assert shop.figures.at_the_gateway == 60  # answered 503, each
+    await shop.crowd(5)
+    assert shop.figures.paid == 5
