@@ -7,7 +7,7 @@ import pytest
 
 from app.embedded.ports import free_port
 from app.embedded.services import ApiPart
-from tests.walk.running import Json, Running
+from tests.walk.running import Json, Running, eventually
 
 
 class LonelyApi(ApiPart):
