@@ -206,9 +206,10 @@ def answer(error: ProblemError) -> JSONResponse:
 
 
 def documented(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI `responses` for `kinds` and for a defect, with an example of each."""
+    """The OpenAPI `responses` for `kinds`, for an address with a card number in it, and for a
+    defect, with an example of each."""
     responses: dict[int | str, dict[str, Any]] = {}
-    for kind in (*kinds, Kind.INTERNAL):
+    for kind in dict.fromkeys((Kind.INVALID_REQUEST, *kinds, Kind.INTERNAL)):
         response = responses.setdefault(
             kind.status,
             {"model": Problem, "description": "", "content": {MEDIA_TYPE: {"examples": {}}}},

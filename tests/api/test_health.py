@@ -96,12 +96,12 @@ async def test_the_description_names_every_status_with_an_example(running: Runni
         },
         "get /api/payments": {"200", "400", "401", "403", "500", "503"},
         "get /api/payment-methods": {"200", "400", "401", "403", "500", "503"},
-        "get /api/callbacks/foreign": {"200", "401", "403", "500", "503"},
-        "get /api/callbacks/waiting": {"200", "401", "403", "500", "503"},
-        "get /api/reconciliations": {"200", "401", "403", "500", "503"},
-        "get /healthz": {"200", "500"},
-        "get /readyz": {"200", "500", "503"},
-        "get /metrics": {"200", "500"},
+        "get /api/callbacks/foreign": {"200", "400", "401", "403", "500", "503"},
+        "get /api/callbacks/waiting": {"200", "400", "401", "403", "500", "503"},
+        "get /api/reconciliations": {"200", "400", "401", "403", "500", "503"},
+        "get /healthz": {"200", "400", "500"},
+        "get /readyz": {"200", "400", "500", "503"},
+        "get /metrics": {"200", "400", "500"},
     }
     for path, operations in told["paths"].items():
         for operation in operations.values():
