@@ -121,6 +121,13 @@ def _ip_address(text: str) -> str:
         raise ValueError("this is not an IP address") from None
 
 
+_IpAddress = Annotated[
+    str,
+    AfterValidator(_ip_address),
+    _described({"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}),
+]
+
+
 def _exact_amount(value: object) -> object:
     if isinstance(value, str) and _AMOUNT.fullmatch(value):
         return Decimal(value)
@@ -246,11 +253,7 @@ class MandateRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    ip_address: Annotated[
-        str,
-        AfterValidator(_ip_address),
-        _described({"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}),
-    ] = Field(description="IPv4 or IPv6.", examples=["203.0.113.7"])
+    ip_address: _IpAddress = Field(description="IPv4 or IPv6.", examples=["203.0.113.7"])
     user_agent: Annotated[str, Field(min_length=1, max_length=400), _Keepable] = Field(
         description="The browser's.", examples=["Mozilla/5.0 (X11; Linux x86_64)"]
     )
@@ -314,7 +317,7 @@ class InitiateRequest(BaseModel):
         Annotated[str, Field(pattern=r"^[A-Za-z]{2}$"), AfterValidator(str.upper)] | None
     ) = Field(default=None, description="ISO 3166, two letters.", examples=["NL"])
     mandate: MandateRequest | None = None
-    customer_ip_address: Annotated[str, AfterValidator(_ip_address)] | None = Field(
+    customer_ip_address: _IpAddress | None = Field(
         default=None,
         description="From where the shopper pays, IPv4 or IPv6: who tests stolen cards is told "
         "apart by it.",
