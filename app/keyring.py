@@ -33,7 +33,8 @@ class Keyring:
 
     def __init__(self, keys: dict[str, bytes]) -> None:
         self._keys = keys
-        self.newest = next(iter(keys))
+        self.ids = tuple(keys)
+        self.newest = self.ids[0]
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from sqlalchemy import func, or_, tuple_
+from sqlalchemy import func, or_, tuple_, union
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, select
 
@@ -49,3 +49,20 @@ async def rotate(
             return
         yield len(rows)
         page = stale.where(place > (rows[-1].created_at, rows[-1].order_id))
+
+
+async def key_ids(engine: AsyncEngine) -> dict[str, int]:
+    """How many orders need each key, by its id. Raises RecordsUnavailableError."""
+    needed = union(
+        *(
+            select(OrderRow.order_id, func.split_part(sealed, ":", 1).label("key_id")).where(
+                sealed.is_not(None)
+            )
+            for sealed in (col(OrderRow.sealed_email), col(OrderRow.sealed_mandate))
+        )
+    ).subquery()
+    async with transaction(engine) as session:
+        counted = await session.exec(
+            select(needed.c.key_id, func.count()).group_by(needed.c.key_id)
+        )
+        return dict(counted.all())

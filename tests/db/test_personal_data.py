@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.db import ledger_check
 from app.db.records import PostgresRecords
+from app.db.rotation import key_ids
 from app.domain.facts import Event, Fact, Source
 from app.domain.order import Mandate, Order
 from app.domain.records import Place, RecordsUnavailableError
@@ -144,7 +145,9 @@ async def test_after_a_rotation_the_old_key_can_be_taken_away(
         mandate = MANDATE if number % 2 else None
         await before.open_order(replace(order, order_id=f"order-{number}", mandate=mandate))
     told = "251 orders encrypted anew; all are under the key 2026-11\n"
+    assert await key_ids(engine) == {"2026-01": 250}
     assert await _rotated(database_url, f"{NEW},{OLD}") == told
+    assert await key_ids(engine) == {"2026-11": 251}
     assert "0 orders" in await _rotated(database_url, f"{NEW},{OLD}")
 
     rows = await _rows(connection)

@@ -18,7 +18,9 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.worker import Worker
+from typer.testing import CliRunner
 
+from app import cli
 from app.api.main import create_app
 from app.domain.api_keys import DEVELOPMENT_API_KEY
 from app.domain.facts import Event
@@ -39,7 +41,7 @@ from app.temporal.schedules import ensure_schedules
 from app.wiring import build
 from app.workflows.messages import CancelInput
 from app.workflows.payment import PaymentWorkflow
-from tests.conftest import settings_with
+from tests.conftest import environment_of, settings_with
 from tests.in_clear import found_in, in_clear, payloads
 from tests.sandbox.program import Sandbox, until
 from tests.workflows.shop import Placed, Shop, open_shop
@@ -221,6 +223,40 @@ async def test_payments_that_began_before_a_change_of_keys_end_after_it(
     # Then the old key can go, once no history is left that needs it: this one does not.
     async with _works_with(_NEW, temporal_address, shop) as later:
         assert await _moved(new, later).workflow.result() == "captured"
+
+
+async def test_what_still_needs_a_key_is_counted(shop: Shop, temporal_address: str) -> None:
+    queue = f"keys-{token_hex(6)}"
+
+    async def told(task_queue: str) -> dict[str, str]:
+        settings = environment_of(
+            database_url=shop.engine.url.render_as_string(hide_password=False),
+            temporal_address=temporal_address,
+            task_queue=task_queue,
+            encryption_keys=AFTER,
+        )
+        # In a thread of its own: the command runs an event loop.
+        done = await asyncio.to_thread(
+            lambda: CliRunner().invoke(cli.app, ["data", "keys"], env=settings)
+        )
+        assert done.exit_code == 0, done.output
+        lines = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
+        return {key_id: " ".join(rest.split()) for key_id, rest in lines}
+
+    async with _works_with(BEFORE, temporal_address, shop, queue) as before:
+        await (await before.order()).pay()
+    async with _works_with(AFTER, temporal_address, shop, queue) as after:
+        await (await after.order()).captured()
+
+        async def both_are_listed() -> bool:
+            found = await told(queue)
+            return (found["2026-01"], found["2026-11"]) == (
+                "0 orders 1 workflows needed",
+                "0 orders 1 workflows the one that encrypts",
+            )
+
+        await until(both_are_listed)
+    assert (await told("nobody works here"))["2026-01"] == "0 orders 0 workflows can be taken away"
 
 
 async def _authenticate(placed: Placed) -> None:
