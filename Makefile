@@ -12,6 +12,7 @@ MINUTES ?= 8
 TIMES ?= 20
 COUNT ?= 20000
 REQUESTS ?= 20000
+SLOW ?= 1500
 CARDS ?= 10000
 SHOPPERS ?= 1000
 # What the image holds.
@@ -21,7 +22,7 @@ SHIPPED := app sandbox migrations worker.py
 SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 2 --dist loadscope --no-loadscope-reorder \
 	--basetemp=.tillflow/test
 
-.PHONY: run test chaos crashes bench mutations testers fuzz traffic check audit sbom lock picture guide clean help
+.PHONY: run test chaos crashes bench mutations slow testers fuzz traffic check audit sbom lock picture guide clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -56,6 +57,9 @@ mutations: $(READY)  ## send COUNT callbacks that were changed on their way, by 
 
 fuzz: $(READY)  ## ask a running API at least REQUESTS times what its description allows and what it forbids, by SEED
 	$(BIN)/python -m fuzz --requests $(REQUESTS) --seed $(SEED)
+
+slow: $(READY)  ## what a healthy client waits beside SLOW slow ones: at most twice as long
+	$(BIN)/python -m tests.doors.slow_clients --slow $(SLOW)
 
 testers: $(READY)  ## a bot with CARDS stolen cards, beside SHOPPERS who buy: who gets to the gateway
 	$(BIN)/python -m tests.doors.card_testing --cards $(CARDS) --shoppers $(SHOPPERS)

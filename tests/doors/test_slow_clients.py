@@ -3,25 +3,20 @@
 import asyncio
 import contextlib
 import json
-import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import pytest
 
 from app.api.connection import PatientConnection
 from tests.doors.served import served, silent_server
-from tests.doors.wire import Answer, Wire, read_answer
+from tests.doors.slow_clients import GET, LARGE, POST, SLOW, compare, connect, sent_away
+from tests.doors.wire import Wire, read_answer
+from tests.walk.running import Running
 
 PATIENCE = 1.0
 SLACK = 10.0  # this machine may be slow
-GET = b"GET /healthz HTTP/1.1\r\nHost: tillflow\r\n\r\n"
-POST = b"POST /api/payment/callback HTTP/1.1\r\nHost: tillflow\r\n"
-LARGE = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: tillflow\r\n\r\n"
-DRIBBLE = [b"x"] * 1000
 
 
 class Hasty(PatientConnection):
@@ -49,69 +44,11 @@ async def silent_temporal() -> AsyncIterator[str]:
         yield address
 
 
-@dataclass(frozen=True)
-class Slow:
-    """A client that sends something at once, reads that many answers, and dribbles the rest."""
-
-    at_once: bytes = b""
-    answers: int = 0
-    dribbled: Sequence[bytes] = ()
-
-
-SLOW = {
-    "says nothing": Slow(),
-    "dribbles its headers": Slow(GET[:-4], dribbled=DRIBBLE),
-    "does not end its headers": Slow(POST),
-    "sends no body": Slow(POST + b"Content-Length: 9\r\n\r\n"),
-    "dribbles its body": Slow(POST + b"Content-Length: 1000\r\n\r\n", dribbled=DRIBBLE),
-    "dribbles chunks": Slow(
-        POST + b"Transfer-Encoding: chunked\r\n\r\n", dribbled=[b"1\r\nx\r\n"] * 1000
-    ),
-    "dribbles a second request": Slow(GET, 1, [b"POST /a HTTP/1.1\r\na: ", *DRIBBLE]),
-    "sends a part of a second request ahead": Slow(GET + POST, 1),
-    "sends no second body": Slow(GET + POST + b"Content-Length: 9\r\n\r\n", 1),
-    "announces too long a body": Slow(POST + b"Content-Length: 99999999\r\n\r\n", 1, DRIBBLE),
-}
-
-
-async def _connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection for which little is buffered: what is not read stays with the server."""
-    parts = urlsplit(url)
-    raw = socket.socket()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    raw.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(raw, (parts.hostname, parts.port))
-    return await asyncio.open_connection(sock=raw, limit=4096)
-
-
-async def _dribble(writer: asyncio.StreamWriter, parts: Sequence[bytes]) -> None:
-    for part in parts:
-        writer.write(part)
-        await asyncio.sleep(PATIENCE / 10)
-
-
-async def _sent_away(url: str, slow: Slow) -> tuple[float, Answer | None]:
-    """After how long the connection is closed, and what is said before."""
-    reader, writer = await _connect(url)
-    writer.write(slow.at_once)
-    for _ in range(slow.answers):
-        await read_answer(reader)
-    begun = time.monotonic()
-    dribbling = asyncio.create_task(_dribble(writer, slow.dribbled))
-    told = None
-    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-        told = await read_answer(reader)
-        assert await reader.read() == b""
-    dribbling.cancel()
-    writer.close()
-    return time.monotonic() - begun, told
-
-
 async def test_whoever_does_not_send_a_whole_request_is_sent_away(url: str) -> None:
     closed = dict(
         zip(
             SLOW,
-            await asyncio.gather(*(_sent_away(url, slow) for slow in SLOW.values())),
+            await asyncio.gather(*(sent_away(url, slow, PATIENCE / 10) for slow in SLOW.values())),
             strict=True,
         )
     )
@@ -130,7 +67,7 @@ async def test_whoever_does_not_send_a_whole_request_is_sent_away(url: str) -> N
     "also_reads", [pytest.param(0, id="nothing"), pytest.param(2048, id="next-to-nothing")]
 )
 async def test_whoever_does_not_read_the_answer_is_sent_away(url: str, also_reads: int) -> None:
-    reader, writer = await _connect(url)
+    reader, writer = await connect(url)
     writer.write(LARGE)
     begun = time.monotonic()
     read = 0
@@ -145,7 +82,7 @@ async def test_whoever_does_not_read_the_answer_is_sent_away(url: str, also_read
 
 
 async def test_whoever_reads_on_gets_a_long_answer_however_long_it_takes(url: str) -> None:
-    reader, writer = await _connect(url)
+    reader, writer = await connect(url)
     writer.write(LARGE)
     begun, read = time.monotonic(), 0
     while time.monotonic() - begun < PATIENCE * 2:
@@ -170,7 +107,7 @@ async def test_an_answer_may_take_longer_than_a_request(
 
 
 async def test_an_idle_connection_is_kept_for_a_pool(url: str) -> None:
-    reader, writer = await _connect(url)
+    reader, writer = await connect(url)
     for _ in range(2):
         writer.write(GET)
         assert (await read_answer(reader)).status == 200
@@ -179,7 +116,7 @@ async def test_an_idle_connection_is_kept_for_a_pool(url: str) -> None:
 
 
 async def test_a_body_without_an_end_is_not_read_for_ever(url: str) -> None:
-    reader, writer = await _connect(url)
+    reader, writer = await connect(url)
     writer.write(POST + b"Transfer-Encoding: chunked\r\n\r\n")
     told = asyncio.create_task(read_answer(reader))
     sent = 0
@@ -198,7 +135,7 @@ async def test_where_there_are_too_many_the_one_goes_that_has_waited_longest(
     database_url: str,
 ) -> None:
     async with served(database_url, http=Crowded) as url, AsyncExitStack() as closing:
-        first_reader, first = await _connect(url)
+        first_reader, first = await connect(url)
         closing.callback(first.close)
         first.write(POST)
         for _ in range(20):
@@ -220,7 +157,7 @@ async def test_where_all_are_being_answered_a_new_one_is_turned_away(
             await wire.ask("GET", "/healthz")
         answers = [asyncio.create_task(wire.ask("GET", "/readyz")) for wire in wires]
         await asyncio.sleep(0)  # now they are asked
-        reader, writer = await _connect(url)
+        reader, writer = await connect(url)
         closing.callback(writer.close)
         told = await read_answer(reader)
         assert told.status == 503
@@ -229,3 +166,10 @@ async def test_where_all_are_being_answered_a_new_one_is_turned_away(
         assert {json.loads((await answer).body)["status"] for answer in answers} == {"not ready"}
         async with Wire(url) as another:
             assert (await another.ask("GET", "/healthz")).status == 200
+
+
+async def test_a_healthy_client_notices_nothing_of_slow_ones(running: Running) -> None:
+    """The short form of `make slow`, which compares to within a factor of two."""
+    figures = await compare(running, slow=100, requests=160, rounds=2)
+    assert len(figures.calm) == len(figures.beside) == 160
+    assert figures.ratio < 10, str(figures)
