@@ -67,3 +67,15 @@ def test_a_way_to_pay_that_does_not_exist_is_refused_at_the_start(
     monkeypatch.setenv("PAYMENT_METHODS", written)
     with pytest.raises(ValidationError, match="payment_methods"):
         settings_with()
+
+
+@pytest.mark.parametrize("written", ["forty", "40", "40/lifetime", "40/day; 3/hour", "-1/day"])
+def test_a_limit_is_a_number_and_a_time(written: str) -> None:
+    with pytest.raises(ValidationError, match="such as 40/day"):
+        settings_with(declines_per_key=written)
+
+
+def test_the_address_of_redis_is_one() -> None:
+    with pytest.raises(ValidationError, match="rediss://") as wrong:
+        settings_with(redis_url="http://user:secret-word@redis.example.net")
+    assert "secret-word" not in str(wrong.value)

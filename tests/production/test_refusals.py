@@ -84,6 +84,9 @@ def _nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
         ("database_password", "a" * 64, "pattern"),
         ("stripe_api_base", "http://api.stripe.com", "https"),
         ("stripe_api_base", "http://localhost@example.net", "https"),
+        ("redis_url", f"redis://tillflow:{CHANCE.randbytes(32).hex()}@redis.example.net/0", "TLS"),
+        ("redis_url", "rediss://redis.example.net/0", "openssl"),
+        ("redis_url", "rediss://tillflow:hunter2@redis.example.net/0", "20"),
         ("codec_ui_origin", "http://temporal.example.net", "https"),
         ("codec_ui_origin", "https://temporal.example.net/", "pattern"),
     ],
@@ -102,6 +105,8 @@ def test_a_weak_secret_is_refused_and_not_shown(name: str, value: str, word: str
     "fit",
     [
         {},
+        {"redis_url": f"rediss://tillflow:{CHANCE.randbytes(32).hex()}@redis.example.net/0"},
+        {"redis_url": "redis://127.0.0.1:6379/0"},
         {"stripe_api_key": f"sk_test_{CHANCE.randbytes(24).hex()}"},
         {"stripe_api_key": f"rk_live_{CHANCE.randbytes(24).hex()}"},
         {"encryption_keys": f"new:{random_key()},old:{random_key()}"},
