@@ -8,7 +8,7 @@ decoded is logged, without a word of it.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -167,7 +167,7 @@ async def _healthz() -> dict[str, str]:
 def _require_own_page(request: Request) -> None:
     """Raises ProblemError where the form was sent by another site's page."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
         raise ProblemError(Kind.FORBIDDEN, "Send the form from this server's own page.")
 
 
@@ -186,7 +186,7 @@ async def _payloads(request: Request) -> Payloads:
         return json_format.Parse(
             await _body(request, _MOST_PAYLOADS_BYTES), Payloads(), ignore_unknown_fields=True
         )
-    except json_format.ParseError:
+    except (json_format.ParseError, UnicodeDecodeError):
         # Not what is wrong with it: that would show what it is.
         raise problems.invalid(FieldError(location="body", message="no payloads")) from None
 

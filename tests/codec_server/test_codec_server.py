@@ -184,10 +184,11 @@ async def test_what_is_no_operators_key_reads_nothing(codec: Codec, engine: Asyn
         assert answer.json()["type"] in ("/problems/unauthorized", "/problems/forbidden")
 
 
-async def test_no_other_site_logs_anybody_in_or_out(codec: Codec) -> None:
-    refused = await codec.log_in(DEVELOPMENT_API_KEY, Origin="https://evil.example.com")
+@pytest.mark.parametrize("origin", ["https://evil.example.com", "null", "http://[", UI])
+async def test_no_other_site_logs_anybody_in_or_out(codec: Codec, origin: str) -> None:
+    refused = await codec.log_in(DEVELOPMENT_API_KEY, Origin=origin)
     assert (refused.status_code, refused.headers.get("Set-Cookie")) == (403, None)
-    out = await codec.http.post("/logout", headers={"Origin": "https://evil.example.com"})
+    out = await codec.http.post("/logout", headers={"Origin": origin})
     assert (out.status_code, out.headers.get("Set-Cookie")) == (403, None)
 
 
@@ -198,6 +199,7 @@ async def test_no_other_site_logs_anybody_in_or_out(codec: Codec) -> None:
         pytest.param(b'{"payloads": "49.99"}', id="no payloads"),
         pytest.param(b'{"payloads": [{"data": 4999}]}', id="no data"),
         pytest.param(b"[" * 100_000, id="deep"),
+        pytest.param(b'{"payloads": "\xff"}', id="not text"),
     ],
 )
 async def test_what_are_no_payloads_is_refused(codec: Codec, body: bytes) -> None:
