@@ -7,14 +7,15 @@ if each of them has a place left.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 
 import limits
 import structlog
-from limits.aio.storage import RedisStorage, SlidingWindowCounterSupport
+from limits.aio.storage import RedisStorage
 from limits.errors import StorageError
 
+from app.db.attempt_counts import Place, PostgresCounts
 from app.keyring import Keyring
 
 _log = structlog.get_logger()
@@ -44,7 +45,7 @@ class AttemptLimits:
         self,
         allowed: Mapping[str, str],
         keyring: Keyring,
-        database: SlidingWindowCounterSupport,
+        database: PostgresCounts,
         redis: RedisStorage | None,
     ) -> None:
         self._allowed = {kind: limits.parse(limit) for kind, limit in allowed.items()}
@@ -56,35 +57,41 @@ class AttemptLimits:
     async def begin(self, subjects: Mapping[str, str]) -> bool:
         """Whether an attempt of all of `subjects`, by kind, may begin. If not, it is as if nobody
         had asked. Raises RecordsUnavailableError."""
-        taken = {
-            kind: subject
-            for kind, subject in subjects.items()
-            if await self._count(kind, subject, Outcome.BEGUN)
-        }
-        if len(taken) < len(subjects):
-            await self.end(taken, Outcome.OPEN)
-        return len(taken) == len(subjects)
+        return await self._count(subjects, Outcome.BEGUN)
 
     async def end(self, subjects: Mapping[str, str], outcome: Outcome) -> None:
         """Count what became of an attempt that began. Raises RecordsUnavailableError."""
-        for kind, subject in subjects.items():
-            if outcome is not Outcome.DECLINED:
-                await self._count(kind, subject, outcome)
+        if outcome is not Outcome.DECLINED:
+            await self._count(subjects, outcome)
 
-    async def _count(self, kind: str, subject: str, outcome: Outcome) -> bool:
-        limit = self._allowed[kind]
-        name = f"{kind}:{self._keyring.fingerprint(subject, f'limit of {kind}')}"
-        most = 2 * limit.amount if outcome is Outcome.BEGUN else _NEVER_TOO_MANY
+    async def _count(self, subjects: Mapping[str, str], outcome: Outcome) -> bool:
+        places = [self._place(kind, subject, outcome) for kind, subject in subjects.items()]
         now = asyncio.get_running_loop().time()
         if self._redis is not None and now >= self._redis_away_until:
             try:
                 async with asyncio.timeout(_REDIS_SECONDS):
-                    return await self._redis.acquire_sliding_window_entry(
-                        name, most, limit.get_expiry(), int(outcome)
-                    )
+                    return await _acquire_all(self._redis, places)
             except (StorageError, OSError) as error:  # a TimeoutError is an OSError
                 _log.warning("limits without redis", error=type(error).__name__)
                 self._redis_away_until = now + _WITHOUT_REDIS_SECONDS
-        return await self._database.acquire_sliding_window_entry(
-            name, most, limit.get_expiry(), int(outcome)
-        )
+        return await self._database.acquire_all(places)
+
+    def _place(self, kind: str, subject: str, outcome: Outcome) -> Place:
+        limit = self._allowed[kind]
+        name = f"{kind}:{self._keyring.fingerprint(subject, f'limit of {kind}')}"
+        most = 2 * limit.amount if outcome is Outcome.BEGUN else _NEVER_TOO_MANY
+        return Place(name, most, limit.get_expiry(), int(outcome))
+
+
+async def _acquire_all(redis: RedisStorage, places: Sequence[Place]) -> bool:
+    """All of them or none."""
+    taken: list[Place] = []
+    for place in places:
+        if not await redis.acquire_sliding_window_entry(*place):
+            for other in taken:
+                await redis.acquire_sliding_window_entry(
+                    other.name, _NEVER_TOO_MANY, other.expiry, -other.amount
+                )
+            return False
+        taken.append(place)
+    return True

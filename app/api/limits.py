@@ -27,8 +27,8 @@ _OPEN = frozenset({State.UNKNOWN, State.REQUIRES_ACTION, State.PROCESSING})
 
 
 class Watchers:
-    """Wait for outcomes that were not known when the request was answered. There are no more of
-    them than places."""
+    """Wait for what becomes of attempts, beside the requests. There are no more of them than
+    places."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,18 +76,14 @@ class Admission:
             )
         self._begun = True
 
-    async def end(self) -> None:
-        """Count what became of it, now or as soon as that is known."""
-        if not self._begun:
-            return
-        outcome = self.outcome if self.attempt is None else await self._look(self.attempt)
-        if outcome is None:
+    def end(self) -> None:
+        """Count what became of it, as soon as that is known. The storefront is answered before: a
+        place that is given back late is nobody's loss."""
+        if self._begun:
             self._watchers.start(self._watch())
-        else:
-            await self._count(outcome)
 
     async def _watch(self) -> None:
-        outcome = None
+        outcome = self.outcome if self.attempt is None else await self._look(self.attempt)
         with suppress(TimeoutError):
             async with asyncio.timeout(_WATCH_SECONDS):
                 while outcome is None and self.attempt is not None:
@@ -124,7 +120,7 @@ async def admission(
             admission.outcome = Outcome.OPEN
         raise
     finally:
-        await admission.end()
+        admission.end()
 
 
 def watchers_of(request: Request) -> Watchers:

@@ -2,7 +2,8 @@
 window, which is the window of now and, as far as it still reaches, the one before."""
 
 import time
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from limits.aio.storage import SlidingWindowCounterSupport
 from sqlalchemy import text
@@ -14,8 +15,7 @@ from app.db.tables import AttemptCountRow
 
 _TIDY_SECONDS = 3600.0
 
-# One statement, so that no two can take the last place. `reach` is how much of the window before is
-# still within the sliding one.
+# `reach` is how much of the window before is still within the sliding one.
 _ACQUIRE = text("""
     INSERT INTO attempt_counts AS known (name, number, previous, current, ends_at)
     VALUES (:name, :number, 0, :amount, to_timestamp(:ends_at))
@@ -34,6 +34,15 @@ _ACQUIRE = text("""
 """)
 
 
+class Place(NamedTuple):
+    """`amount` more under a name, but never more than `limit` within `expiry` seconds."""
+
+    name: str
+    limit: int
+    expiry: int
+    amount: int
+
+
 class PostgresCounts(SlidingWindowCounterSupport):
     """Raises RecordsUnavailableError when the database cannot be reached."""
 
@@ -48,21 +57,21 @@ class PostgresCounts(SlidingWindowCounterSupport):
     ) -> bool:
         """Count `amount` more, which may be less than nothing, unless that would be more than
         `limit` within `expiry` seconds."""
-        if amount > limit:
+        return await self.acquire_all([Place(key, limit, expiry, amount)])
+
+    async def acquire_all(self, places: Sequence[Place]) -> bool:
+        """All of them or none. Whoever asks for several kinds names them in one order, lest two
+        wait for each other."""
+        if any(place.amount > place.limit for place in places):
             return False
         await self._tidy()
-        number, begun, reach = _window(expiry)
-        values = {
-            "name": key,
-            "number": number,
-            "amount": amount,
-            "limit": limit,
-            "reach": reach,
-            "ends_at": begun + 2 * expiry,
-        }
         async with transaction(self._engine) as session:
             connection = await session.connection()
-            return (await connection.execute(_ACQUIRE, values)).first() is not None
+            for place in places:
+                if (await connection.execute(_ACQUIRE, _values(place))).first() is None:
+                    await session.rollback()
+                    return False
+        return True
 
     async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """The count of the window before and how long it still counts, and the same of this one."""
@@ -88,6 +97,18 @@ class PostgresCounts(SlidingWindowCounterSupport):
         async with transaction(self._engine) as session:
             connection = await session.connection()
             await connection.execute(text("DELETE FROM attempt_counts WHERE ends_at < now()"))
+
+
+def _values(place: Place) -> dict[str, Any]:
+    number, begun, reach = _window(place.expiry)
+    return {
+        "name": place.name,
+        "number": number,
+        "amount": place.amount,
+        "limit": place.limit,
+        "reach": reach,
+        "ends_at": begun + 2 * place.expiry,
+    }
 
 
 def _window(expiry: int) -> tuple[int, int, float]:
