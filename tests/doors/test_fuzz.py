@@ -6,7 +6,7 @@ from fuzz.tally import Tally
 from fuzz.visitors import GATEWAY
 from tests.walk.running import Running
 
-_EVERYONE = frozenset(["every scope", Scope.OPERATOR, GATEWAY, "a revoked key", "no key"])
+_EVERYONE = frozenset(["every scope", Scope.OPERATOR, GATEWAY, "no key"])
 
 
 async def test_no_answer_is_our_fault_or_undocumented_with_a_key_or_without(
