@@ -40,8 +40,9 @@ async def test_every_limit_gives_the_same_answer_and_reaches_nobody(
     running: Running, shop: Scene
 ) -> None:
     same_card = {"credit_card": card(shop.number(good=False))}
-    for _ in range(5):
-        answer = await shop.http.post(INITIATE, json=request(new_order("card"), **same_card))
+    first, second = new_order("card"), new_order("card")
+    for order_id in (first, second, first, second, first):
+        answer = await shop.http.post(INITIATE, json=request(order_id, **same_card))
         assert answer.status_code == 400
     address = {"customer_ip_address": "2001:db8:9::1"}
     for _ in range(20):
@@ -66,6 +67,11 @@ async def test_every_limit_gives_the_same_answer_and_reaches_nobody(
         order_id = str(body["order_id"])
         assert (await running.shop.get(f"/api/payment/{order_id}")).status_code == 404
         assert (await running.ledger(order_id))["payment_intents"] == []
+
+    # Neither does a further try on an order that is there.
+    answer = await shop.http.post(INITIATE, json=request(second, **same_card))
+    assert (answer.status_code, answer.content) == (429, answers[0].content)
+    assert len((await running.read(second))["attempts"]) == 2
 
     elsewhere = request(new_order("elsewhere"), credit_card=good, customer_ip_address="192.0.2.1")
     assert (await shop.http.post(INITIATE, json=elsewhere)).status_code == 200

@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from app.api.connection import PatientConnection
+from app.api.serving import options
+from tests.conftest import settings_with
 from tests.doors.served import served, silent_server
 from tests.doors.slow_clients import GET, LARGE, POST, SLOW, compare, connect, percentile, sent_away
 from tests.doors.wire import Wire, read_answer
@@ -42,6 +44,11 @@ async def silent_temporal() -> AsyncIterator[str]:
     """Where Temporal should be: whoever asks whether we are ready waits for three seconds."""
     async with silent_server() as address:
         yield address
+
+
+def test_a_client_has_ten_seconds_and_a_process_so_many_connections() -> None:
+    served = options(settings_with())["http"]
+    assert (served.patience_seconds, served.most) == (10, 800)
 
 
 async def test_whoever_does_not_send_a_whole_request_is_sent_away(url: str) -> None:
