@@ -33,7 +33,6 @@ from app.logs import configure
 from app.memory import keep_out_of_dumps
 from app.temporal.codec import EncryptionCodec
 
-COOKIE = "tillflow-codec"
 _MOST_LOG_IN_BYTES = 1024
 # A page of histories: Temporal itself takes no payload of more than two megabytes.
 _MOST_PAYLOADS_BYTES = 16 * 1024 * 1024
@@ -50,11 +49,15 @@ class CodecServer:
         self._sessions = Sessions(keyring, api_keys)
         self._codec = EncryptionCodec(keyring)
         self._ui = settings.codec_ui_origin
+        # A cookie is sent to the UI's site only: where that is https, so is this.
+        self._secure = self._ui.startswith("https:")
+        # With that prefix browsers hold it to this one host (RFC 6265bis, 4.1.3.2).
+        self._cookie = "__Host-tillflow-codec" if self._secure else "tillflow-codec"
 
     async def home(self, request: Request) -> Response:
         """The page: for who is logged in, and for who is not."""
         try:
-            client = await self._sessions.client(request.cookies.get(COOKIE, ""))
+            client = await self._sessions.client(request.cookies.get(self._cookie, ""))
         except (NotAuthenticatedError, ScopeMissingError):
             return page.logged_out()
         return page.logged_in(client.name, str(request.base_url).rstrip("/"), self._ui)
@@ -72,13 +75,12 @@ class CodecServer:
         _tell("operator logged in", client, request)
         answer = RedirectResponse("./", 303)
         answer.set_cookie(
-            COOKIE,
+            self._cookie,
             self._sessions.begin(client),
             max_age=SECONDS,
             httponly=True,
             samesite="strict",
-            # A cookie is sent to the UI's site only: where that is https, so is this.
-            secure=self._ui.startswith("https:"),
+            secure=self._secure,
         )
         return answer
 
@@ -86,7 +88,7 @@ class CodecServer:
         """Have the browser forget its session."""
         _require_own_page(request)
         answer = RedirectResponse("./", 303)
-        answer.delete_cookie(COOKIE)
+        answer.delete_cookie(self._cookie, httponly=True, samesite="strict", secure=self._secure)
         return answer
 
     async def decode(self, request: Request) -> Response:
@@ -106,7 +108,7 @@ class CodecServer:
                 return await self._api_keys.authenticate(offered, Scope.OPERATOR)
             if request.headers.get("origin") != self._ui:
                 raise NotAuthenticatedError("An API key is needed")
-            return await self._sessions.client(request.cookies.get(COOKIE, ""))
+            return await self._sessions.client(request.cookies.get(self._cookie, ""))
         except (NotAuthenticatedError, ScopeMissingError) as error:
             _tell("payloads not decoded", error.client, request, reason=str(error))
             kind = Kind.UNAUTHORIZED if _status(error) == 401 else Kind.FORBIDDEN

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 from temporalio.api.common.v1 import Payload, Payloads
 
-from app.codec_server.main import COOKIE, create_app
+from app.codec_server.main import create_app
 from app.db.api_keys import ApiKeys
 from app.domain.api_keys import DEVELOPMENT_API_KEY, Scope
 from app.keyring import Keyring
@@ -22,6 +22,7 @@ from app.temporal.codec import KEY_ID, EncryptionCodec
 from tests.conftest import KEYRING, settings_with
 
 UI = "https://temporal.example.com"
+COOKIE = "__Host-tillflow-codec"
 SECRET = "49.99 usd for order-1"
 CLEAR = Payload(metadata={"encoding": b"json/plain"}, data=SECRET.encode())
 
@@ -94,7 +95,9 @@ async def test_an_operators_browser_reads_once_it_is_logged_in(
     logged_in = await codec.log_in(key, Origin="https://codec.example.com")
     assert (logged_in.status_code, logged_in.headers["Location"]) == (303, "./")
     cookie = logged_in.headers["Set-Cookie"]
-    assert {"HttpOnly", "Secure", "SameSite=strict", "Max-Age=3600"} < set(cookie.split("; "))
+    named, *attributes = cookie.split("; ")
+    assert named.startswith(f"{COOKIE}=")
+    assert set(attributes) == {"HttpOnly", "Secure", "SameSite=strict", "Max-Age=3600", "Path=/"}
     assert key.partition(".")[2] not in cookie
     assert "Logged in as back-office" in (await codec.http.get("/")).text
 
