@@ -31,8 +31,8 @@ def logged_in(client: str, address: str, ui: str) -> HTMLResponse:
     return _page(
         f"""<p>Logged in as {escape(client)}: <a href="{escape(ui)}">the Temporal UI</a> shows this
 browser what is encrypted.</p>
-<p>If it does not, tell it once: in its <em>Codec Server</em> settings (the glasses, top right), choose
-<em>Use my browser setting</em>, enter <code>{escape(address)}</code> and switch on
+<p>If it does not, tell it once: in its <em>Codec Server</em> settings (the glasses, top right),
+choose <em>Use my browser setting</em>, enter <code>{escape(address)}</code> and switch on
 <em>Include cross-origin credentials</em>.</p>
 <form method="post" action="logout"><p><button>Log out</button></p></form>""",
         200,
