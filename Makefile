@@ -15,6 +15,7 @@ REQUESTS ?= 20000
 SLOW ?= 1500
 CARDS ?= 10000
 SHOPPERS ?= 1000
+CHANGES ?= 1000
 # What the image holds.
 SHIPPED := app sandbox migrations worker.py
 # In a folder of its own: pytest gives its usual one, servers and all, back to itself alone whenever
@@ -22,11 +23,11 @@ SHIPPED := app sandbox migrations worker.py
 SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 2 --dist loadscope --no-loadscope-reorder \
 	--basetemp=.tillflow/test
 
-.PHONY: run test chaos crashes bench mutations slow testers fuzz traffic check audit sbom lock picture guide clean help
+.PHONY: run test chaos crashes bench mutations alterations slow testers fuzz traffic check audit sbom lock picture guide clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(READY): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -63,6 +64,9 @@ slow: $(READY)  ## what a healthy client waits beside SLOW slow ones: at most tw
 
 testers: $(READY)  ## a bot with CARDS stolen cards, beside SHOPPERS who buy: who gets to the gateway
 	$(BIN)/python -m tests.doors.card_testing --cards $(CARDS) --shoppers $(SHOPPERS)
+
+alterations: $(READY)  ## change one byte of the audit trail, CHANGES times, by SEED: each must be found
+	$(BIN)/python -m tests.db.alter --count $(CHANGES) --seed $(SEED)
 
 traffic: $(READY)  ## the suite again, its traffic with the gateway recorded and judged
 	@mkdir -p .tillflow && rm -f .tillflow/traffic.jsonl

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
-from app import data_commands, key_commands, ledger_commands
+from app import audit_commands, data_commands, key_commands, ledger_commands
 from app.domain.records import RecordsUnavailableError
 from app.embedded.errors import StackError
 from app.logs import TalkativeError
@@ -27,6 +27,7 @@ app = typer.Typer(
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 stock = typer.Typer(help="What is on the shelf.", no_args_is_help=True)
 app.add_typer(stock, name="stock")
+app.add_typer(audit_commands.audit, name="audit")
 app.add_typer(ledger_commands.ledger, name="ledger")
 app.add_typer(key_commands.keys, name="keys")
 app.add_typer(data_commands.data, name="data")
@@ -97,10 +98,27 @@ def worker() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database schema up to date."""
+    import asyncio
+
     from app.config import Settings
     from app.db.migrate import migrate as apply_migrations
+    from app.db.roles import RoleError
+    from app.recorded import recorded
 
-    apply_migrations(Settings().database_url.get_secret_value())
+    settings = Settings()
+    service_url = settings.database_url
+    owner_url = settings.database_owner_url or service_url
+    try:
+        apply_migrations(owner_url.get_secret_value(), service_url.get_secret_value())
+    except RoleError as error:
+        print(f"tillflow: {error}", file=sys.stderr)
+        sys.exit(1)
+
+    async def record() -> None:
+        async with recorded(settings, "migrate"):
+            pass  # it could not be told before: the trail may not have been there
+
+    asyncio.run(record())
 
 
 @app.command()
@@ -116,16 +134,22 @@ def reconcile(
     from app import reconcile_command
     from app.config import Settings
     from app.domain.gateway import Period
+    from app.domain.reconciliation import Report
+    from app.recorded import recorded
 
     period = Period(since.replace(tzinfo=UTC), (until or datetime.now(UTC)).replace(tzinfo=UTC))
     if period.since >= period.until:
         raise typer.BadParameter("it is not before the end of the period", param_hint="--since")
-    try:
-        report = asyncio.run(
-            reconcile_command.reconcile(
-                Settings(), period, lambda at: typer.echo(f"{at} …", err=True)
+
+    async def compare() -> Report:
+        settings = Settings()
+        async with recorded(settings, "reconcile"):
+            return await reconcile_command.reconcile(
+                settings, period, lambda at: typer.echo(f"{at} …", err=True)
             )
-        )
+
+    try:
+        report = asyncio.run(compare())
     except reconcile_command.NoTemporalError as error:
         print(f"tillflow: {error}", file=sys.stderr)
         sys.exit(1)
@@ -139,16 +163,17 @@ def set_stock(sku: str, quantity: Annotated[int, typer.Argument(min=0)]) -> None
     """Say how many pieces of an article there are."""
     import asyncio
 
+    from app.domain.card_numbers import holds_card_number
     from app.config import Settings
-    from app.db.engine import create_engine
     from app.fulfilment import reserve_stock
+    from app.recorded import recorded
+
+    if holds_card_number(sku):
+        raise typer.BadParameter("this looks like a card number", param_hint="SKU")
 
     async def write() -> None:
-        engine = create_engine(Settings().database_url.get_secret_value())
-        try:
-            await reserve_stock.set_stock(engine, sku, quantity)
-        finally:
-            await engine.dispose()
+        async with recorded(Settings(), "stock set", sku) as work:
+            await reserve_stock.set_stock(work.engine, sku, quantity)
 
     asyncio.run(write())
 

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     # Where our data lives: postgresql+psycopg://user:password@host:port/database
     database_password: SecretStr | None = None  # if it is not in the URL
     database_url: SecretStr
+    # The same by the role that owns the tables. Only `tillflow migrate` needs it.
+    database_owner_password: SecretStr | None = None
+    database_owner_url: SecretStr | None = None
 
     # The Temporal cluster. An API key or a certificate's path switches TLS on.
     temporal_api_key: SecretStr | None = None
@@ -151,14 +154,16 @@ class Settings(BaseSettings):
             require_fit(info.field_name, value, info.data)
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_owner_url")
     @classmethod
-    def _with_password(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        password, url = info.data.get("database_password"), read_url(value)
-        if password is None:
+    def _with_password(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        name = str(info.field_name).replace("_url", "_password")
+        password = info.data.get(name)
+        if value is None or password is None:
             return value
+        url = read_url(value)
         if url.password is not None:
-            raise ValueError("it holds a password, and DATABASE_PASSWORD as well. Take one out")
+            raise ValueError(f"it holds a password, and {name.upper()} as well. Take one out")
         whole = url.set(password=password.get_secret_value())
         return SecretStr(whole.render_as_string(hide_password=False))
 

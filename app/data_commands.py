@@ -15,20 +15,17 @@ def rotate() -> None:
 
     from app.config import Settings
     from app.db import rotation
-    from app.db.engine import create_engine
+    from app.recorded import recorded
 
     settings = Settings()
     keyring = settings.keyring()
 
     async def run() -> int:
-        engine = create_engine(settings.database_url.get_secret_value())
         orders = 0
-        try:
-            async for count in rotation.rotate(engine, keyring):
+        async with recorded(settings, "data rotate") as work:
+            async for count in rotation.rotate(work.engine, keyring):
                 orders += count
                 typer.echo(f"encrypted {orders} orders", err=True)
-        finally:
-            await engine.dispose()
         return orders
 
     orders = asyncio.run(run())
@@ -48,7 +45,7 @@ def keys() -> None:
 
     from app.config import Settings
     from app.db import rotation
-    from app.db.engine import create_engine
+    from app.recorded import recorded
     from app.temporal import key_use
     from app.temporal.client import connect
 
@@ -56,14 +53,11 @@ def keys() -> None:
     keyring = settings.keyring()
 
     async def count() -> tuple[dict[str, int], Counter[str]]:
-        engine = create_engine(settings.database_url.get_secret_value())
-        try:
-            orders = await rotation.key_ids(engine)
-        finally:
-            await engine.dispose()
         workflows: Counter[str] = Counter()
-        async for needed in key_use.key_ids(await connect(settings), settings.task_queue):
-            workflows.update(needed)
+        async with recorded(settings, "data keys") as work:
+            orders = await rotation.key_ids(work.engine)
+            async for needed in key_use.key_ids(await connect(settings), settings.task_queue):
+                workflows.update(needed)
         return orders, workflows
 
     try:

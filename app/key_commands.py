@@ -1,18 +1,21 @@
 """`tillflow keys …`: who may call the API."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from app.domain.api_keys import CLIENT_NAME, ApiKey, Scope, TooManyKeysError
-
-if TYPE_CHECKING:
-    from app.db.api_keys import ApiKeys
+from app.domain.api_keys import (
+    CLIENT_NAME,
+    KEY_ID,
+    ApiKey,
+    NoSuchKeyError,
+    Offered,
+    Scope,
+    TooManyKeysError,
+)
 
 keys = typer.Typer(help="Who may call the API.", no_args_is_help=True)
-_Result = TypeVar("_Result")
 
 
 @keys.command()
@@ -26,15 +29,32 @@ def create(
 ) -> None:
     """Make a key and show it: the only time. A client has two at most, to change from one to the
     other."""
+    import asyncio
+
+    from app.domain.card_numbers import holds_card_number
+    from app.config import Settings
+    from app.db.api_keys import ApiKeys
+    from app.recorded import recorded
+
     expires_at = expires.replace(tzinfo=UTC) if expires is not None else None
-    if CLIENT_NAME.fullmatch(client) is None:
+    if CLIENT_NAME.fullmatch(client) is None or holds_card_number(client):
         raise typer.BadParameter(
-            "a name is 1 to 64 letters, digits, '.', '_' or '-'", param_hint="--client"
+            "a name is 1 to 64 letters, digits, '.', '_' or '-', and no card number",
+            param_hint="--client",
         )
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise typer.BadParameter("that day is not to come", param_hint="--expires")
+
+    async def make() -> Offered:
+        settings = Settings()
+        async with recorded(settings, "keys create", client) as work:
+            api_keys = ApiKeys(work.engine, embedded=settings.embedded)
+            new = await api_keys.create(client, frozenset(scope), expires_at)
+            work.object = new.key_id
+            return new
+
     try:
-        new = _run(lambda api_keys: api_keys.create(client, frozenset(scope), expires_at))
+        new = asyncio.run(make())
     except TooManyKeysError as error:
         ids = " and ".join(error.key_ids)
         raise _failed(
@@ -47,8 +67,19 @@ def create(
 @keys.command("list")
 def list_keys() -> None:
     """Show every key there was, without its secret."""
+    import asyncio
+
+    from app.config import Settings
+    from app.db.api_keys import ApiKeys
+    from app.recorded import recorded
+
+    async def read() -> list[ApiKey]:
+        settings = Settings()
+        async with recorded(settings, "keys list") as work:
+            return await ApiKeys(work.engine, embedded=settings.embedded).every()
+
     now = datetime.now(UTC)
-    for key in _run(lambda api_keys: api_keys.every()):
+    for key in asyncio.run(read()):
         scopes = " ".join(sorted(key.client.scopes))
         typer.echo(f"{key.client.key_id:<13} {key.client.name:<20} {scopes:<42} {_story(key, now)}")
 
@@ -56,9 +87,26 @@ def list_keys() -> None:
 @keys.command()
 def revoke(key_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Have a key open nothing any more, from this moment on."""
-    revoked = _run(lambda api_keys: api_keys.revoke(key_id))
-    if revoked is None:
-        raise _failed(f"there is no key {key_id}: tillflow keys list shows them")
+    import asyncio
+
+    from app.config import Settings
+    from app.db.api_keys import ApiKeys
+    from app.recorded import recorded
+
+    if KEY_ID.fullmatch(key_id) is None:  # a whole key, perhaps: it is not repeated
+        raise typer.BadParameter(
+            "that is no key's id: tillflow keys list shows them", param_hint="ID"
+        )
+
+    async def end() -> ApiKey:
+        settings = Settings()
+        async with recorded(settings, "keys revoke", key_id) as work:
+            return await ApiKeys(work.engine, embedded=settings.embedded).revoke(key_id)
+
+    try:
+        revoked = asyncio.run(end())
+    except NoSuchKeyError:
+        raise _failed(f"there is no key {key_id}: tillflow keys list shows them") from None
     typer.echo(f"{key_id} of {revoked.client.name} is revoked")
 
 
@@ -71,25 +119,6 @@ def _story(key: ApiKey, now: datetime) -> str:
     if key.revoked_at is not None:
         told.append(f"revoked {key.revoked_at:%Y-%m-%d %H:%M} UTC")
     return ", ".join(told)
-
-
-def _run(ask: Callable[["ApiKeys"], Awaitable[_Result]]) -> _Result:
-    import asyncio
-
-    from app.config import Settings
-    from app.db.api_keys import ApiKeys
-    from app.db.engine import create_engine
-
-    settings = Settings()
-
-    async def run() -> _Result:
-        engine = create_engine(settings.database_url.get_secret_value())
-        try:
-            return await ask(ApiKeys(engine, embedded=settings.embedded))
-        finally:
-            await engine.dispose()
-
-    return asyncio.run(run())
 
 
 def _failed(why: str) -> typer.Exit:

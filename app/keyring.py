@@ -62,9 +62,7 @@ class Keyring:
 
     def decrypt(self, text: bytes, purpose: str, key_id: str) -> bytes:
         """What that key encrypted for that purpose. Raises UnknownKeyError, TamperedError."""
-        key = self._keys.get(key_id)
-        if key is None:
-            raise UnknownKeyError(f"the key {key_id} is not in ENCRYPTION_KEYS")
+        key = self._key(key_id)
         try:
             return AESGCM(key).decrypt(text[:_NONCE_BYTES], text[_NONCE_BYTES:], purpose.encode())
         except (InvalidTag, ValueError):
@@ -84,6 +82,11 @@ class Keyring:
             text = b""  # which nothing was ever encrypted to
         return self.decrypt(text, purpose, key_id).decode()
 
+    def mac(self, message: bytes, purpose: str, key_id: str) -> bytes:
+        """A keyed hash, which nobody without that key can make. Raises UnknownKeyError."""
+        key = hmac.digest(self._key(key_id), b"mac:" + purpose.encode(), "sha256")
+        return hmac.digest(key, message, "sha256")
+
     def fingerprint(self, value: str, purpose: str) -> str:
         """A keyed hash: the same for the same value, of no use without the key.
 
@@ -91,3 +94,9 @@ class Keyring:
         """
         key = hmac.digest(self._keys[self.newest], b"fingerprint:" + purpose.encode(), "sha256")
         return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()
+
+    def _key(self, key_id: str) -> bytes:
+        key = self._keys.get(key_id)
+        if key is None:
+            raise UnknownKeyError(f"the key {key_id} is not in ENCRYPTION_KEYS")
+        return key

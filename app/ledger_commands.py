@@ -14,16 +14,13 @@ def balances() -> None:
 
     from app.config import Settings
     from app.db import journal
-    from app.db.engine import create_engine
     from app.domain.ledger import Account, Balances
     from app.domain.money import shown
+    from app.recorded import recorded
 
     async def read() -> Balances:
-        engine = create_engine(Settings().database_url.get_secret_value())
-        try:
-            return await journal.balances(engine)
-        finally:
-            await engine.dispose()
+        async with recorded(Settings(), "ledger balances") as work:
+            return await journal.balances(work.engine)
 
     there = asyncio.run(read())
     order = list(Account)
@@ -42,14 +39,13 @@ def check() -> None:
 
     from app.config import Settings
     from app.db import journal, ledger_check
-    from app.db.engine import create_engine
     from app.domain.money import shown
+    from app.recorded import recorded
 
     async def run() -> bool:
-        engine = create_engine(Settings().database_url.get_secret_value())
         orders, wrong = 0, 0
-        try:
-            async for page in ledger_check.check(engine):
+        async with recorded(Settings(), "ledger check") as work:
+            async for page in ledger_check.check(work.engine):
                 orders += page.orders
                 wrong += len(page.differences)
                 for found in page.differences:
@@ -62,10 +58,8 @@ def check() -> None:
                     )
                 typer.echo(f"checked {orders} orders", err=True)
             sums: Counter[str] = Counter()
-            for (_, currency), minor in (await journal.balances(engine)).items():
+            for (_, currency), minor in (await journal.balances(work.engine)).items():
                 sums[currency] += minor
-        finally:
-            await engine.dispose()
         for currency, minor in sorted(sums.items()):
             if minor:
                 wrong += 1

@@ -32,7 +32,7 @@ _ELSEWHERE = frozenset({"hostaddr", "service"})
 def require_fit(name: str, value: Any, above: Mapping[str, Any]) -> None:
     """Raises ValueError, with what is wrong and what to do but without the value, unless production
     may run with it. `above`: the settings that were read before."""
-    if name in _CONNECTIONS:
+    if name in _CONNECTIONS and value is not None:
         _CONNECTIONS[name](value, above)
     own = _secrets(name, value)
     if name in _SECRETS:
@@ -62,7 +62,7 @@ def _secrets(name: str, value: Any) -> list[str]:
         return [each for part in value for each in _secrets(name, part)]
     if not isinstance(value, SecretStr):
         return []
-    if name.endswith("database_url"):
+    if name in ("database_url", "database_owner_url"):
         password = read_url(value).password
         return [] if password is None else [password]
     parts = [part.strip() for part in value.get_secret_value().split(",") if part.strip()]
@@ -182,6 +182,7 @@ _SECRETS: dict[str, tuple[Callable[[str], None], str]] = {
         'Make it with: echo "$(date +%Y-%m):$(openssl rand -base64 32)"',
     ),
     "database_password": (_password, "Make it with: openssl rand -hex 32"),
+    "database_owner_password": (_password, "Make it with: openssl rand -hex 32"),
     "stripe_api_key": (_stripe_key, "Copy it whole from Stripe's dashboard, Developers, API keys"),
     "stripe_webhook_secret": (
         _webhook_secret,
@@ -194,6 +195,7 @@ _SECRETS: dict[str, tuple[Callable[[str], None], str]] = {
 }
 _CONNECTIONS: dict[str, Callable[[Any, Mapping[str, Any]], None]] = {
     "database_url": _database,
+    "database_owner_url": _database,
     "temporal_address": _temporal,
     "stripe_api_base": _gateway,
     "codec_ui_origin": _ui,

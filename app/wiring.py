@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import structlog
 from limits.aio.storage import RedisStorage
 from pydantic import SecretStr
 from redis.asyncio import ConnectionPool
@@ -25,13 +26,15 @@ from app.attempt_limits import AttemptLimits
 from app.config import Settings
 from app.db.api_keys import ApiKeys
 from app.db.attempt_counts import PostgresCounts
+from app.db.audit import AuditTrail
 from app.db.engine import create_engine
 from app.db.reconciliation import PostgresReconciliations
 from app.db.records import PostgresRecords
+from app.db.roles import RoleError, require_lesser
 from app.domain.fulfilment import FulfilmentStep
 from app.domain.gateway import Gateway
 from app.domain.reconciliation import Reconciliations
-from app.domain.records import Records
+from app.domain.records import Records, RecordsUnavailableError
 from app.fulfilment.reserve_stock import ReserveStock
 from app.fulfilment.send_receipt import MailServer, SendReceipt
 from app.fulfilment.ship_order import ShipOrder
@@ -43,6 +46,7 @@ from app.workflows.starts import PaymentStarts
 
 # An order that a storefront may still be asking about is not stranded.
 STRANDED_SLACK = timedelta(minutes=5)
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Parts:
     steps: tuple[FulfilmentStep, ...]
     api_keys: ApiKeys
     attempt_limits: AttemptLimits
+    audit: AuditTrail
     records: Records
     reconciliations: Reconciliations
     temporal: Client
@@ -164,17 +169,24 @@ def build_redis(url: str) -> tuple[RedisStorage, ConnectionPool]:
 
 
 async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
-    """All parts from `settings`. With `lazy_temporal` it does not wait for Temporal."""
+    """All parts from `settings`. With `lazy_temporal` it does not wait for Temporal.
+
+    Raises RoleError outside the embedded stack where the database lets us do too much.
+    """
     engine = create_engine(settings.database_url.get_secret_value())
+    if not settings.embedded:
+        await _require_lesser_role(engine)
     gateway = build_gateway(settings)
     records = PostgresRecords(engine, gateway.name, settings.keyring())
     steps = build_steps(settings, engine)
     temporal = await connect(settings, lazy=lazy_temporal)
+    audit = AuditTrail(engine, settings.keyring())
 
     url = settings.redis_url
     redis, pool = build_redis(url.get_secret_value()) if url is not None else (None, None)
 
     async def close() -> None:
+        await audit.close()
         await gateway.close()
         if pool is not None:
             await pool.aclose()
@@ -197,6 +209,7 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
             PostgresCounts(engine),
             redis,
         ),
+        audit=audit,
         records=records,
         reconciliations=PostgresReconciliations(engine),
         temporal=temporal,
@@ -215,3 +228,13 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
 
 def _values(secrets: Sequence[SecretStr]) -> tuple[str, ...]:
     return tuple(secret.get_secret_value() for secret in secrets)
+
+
+async def _require_lesser_role(engine: AsyncEngine) -> None:
+    try:
+        await require_lesser(engine)
+    except RecordsUnavailableError:
+        _log.warning("the database is away: nobody knows what its role may do")
+    except RoleError:
+        await engine.dispose()
+        raise

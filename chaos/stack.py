@@ -117,7 +117,7 @@ class ChaosStack(Stack):
             environment = {
                 **self._environment(credentials),
                 **TUNING,
-                "DATABASE_URL": self.postgres.url.replace(
+                "DATABASE_URL": self.postgres.service_url.replace(
                     f":{self.ports.postgres}/", f":{self.doors[f'{part}-postgres'].port}/"
                 ),
                 "TEMPORAL_ADDRESS": f"{HOST}:{self.doors[f'{part}-temporal'].port}",

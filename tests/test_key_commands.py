@@ -86,7 +86,8 @@ async def test_a_third_live_key_is_refused_with_the_other_two(database_url: str)
             ("create", "--client", "a", "--scope", "operator", "--expires", "2026-01-01"),
             "--expires",
         ),
-        (("revoke", "nobodys"), "there is no key nobodys"),
+        (("revoke", "nobodys"), "no key's id"),
+        (("revoke", "a" * 12), f"there is no key {'a' * 12}"),
     ],
 )
 async def test_what_cannot_be_done_is_said(

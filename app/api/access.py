@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security.utils import get_authorization_scheme_param
 
 from app.api.problems import Kind, ProblemError, documented
+from app.api.trace import trace_of
 from app.domain.api_keys import Client, NotAuthenticatedError, Scope, ScopeMissingError
 from app.wiring import Parts
 
@@ -108,14 +109,20 @@ def with_keys(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _admitted(request: Request, needed: Scope) -> Client:
+    trace = trace_of(request)
     scheme, offered = get_authorization_scheme_param(request.headers.get("authorization"))
     try:
         if scheme.lower() != "bearer":
             raise NotAuthenticatedError("An API key is needed")
-        return await parts_of(request).api_keys.authenticate(offered, needed)
+        client = await parts_of(request).api_keys.authenticate(offered, needed)
     except NotAuthenticatedError as error:
+        trace.who = error.client.name if error.client is not None else None
+        trace.key_id = error.key_id
         raise ProblemError(Kind.UNAUTHORIZED, f"{error}. {_HOW}") from None
     except ScopeMissingError as error:
+        trace.who, trace.key_id = error.client.name, error.client.key_id
         raise ProblemError(
             Kind.FORBIDDEN, f"{error}. Nothing was done.", extra={"needed_scope": error.needed}
         ) from None
+    trace.who, trace.key_id = client.name, client.key_id
+    return client

@@ -10,6 +10,7 @@ from app.api.access import WithParts
 from app.api.deliverers import WithDeliverers, counted
 from app.api.problems import Kind, ProblemError, documented
 from app.api.schemas import ORDER_ID, Received
+from app.api.trace import WithTrace
 from app.domain.card_numbers import holds_card_number
 from app.domain.gateway import GatewayEvent, GatewayPayment, InvalidCallbackError
 from app.gateways.generic import GenericCallback
@@ -37,7 +38,9 @@ _SIGNING = ("stripe-signature", "webhook-id", "webhook-timestamp", "webhook-sign
         }
     },
 )
-async def callback(request: Request, parts: WithParts, deliverers: WithDeliverers) -> Received:
+async def callback(
+    request: Request, parts: WithParts, deliverers: WithDeliverers, trace: WithTrace
+) -> Received:
     """200 once it is stored for good. A signed event about money of no order of ours is kept for
     the operator; one that is about no money at all is answered 200 and counted."""
     body = await request.body()
@@ -48,6 +51,7 @@ async def callback(request: Request, parts: WithParts, deliverers: WithDeliverer
     except RecursionError:
         raise _refused("the callback is nested too deeply") from None
     event = _fit_to_look_for(event)
+    trace.who, trace.object = event.gateway, event.order_id
     taken = await parts.records.take_callback(event)
     if taken.order_id is None:
         if event.gateway != parts.gateway.name:

@@ -22,6 +22,7 @@ from app.api import (
 )
 from app.api.access import check_doors, with_keys
 from app.api.addresses import NoCardsInAddresses
+from app.api.audit import Audited
 from app.api.body_limit import BodyLimit
 from app.api.deliverers import Deliverers
 from app.api.headers import SecurityHeaders
@@ -71,6 +72,7 @@ def create_app(parts: Parts | None = None) -> FastAPI:
     problems.install(app)
     app.add_middleware(NoCardsInAddresses)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Audited)  # outside of all that answers
     app.add_middleware(SecurityHeaders)
     app.include_router(callbacks.router)
     app.include_router(callback_lists.router)

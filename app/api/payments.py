@@ -24,6 +24,7 @@ from app.api.schemas import (
     secret_free,
 )
 from app.api.tokens import require_open_door, token_for
+from app.api.trace import WithTrace
 from app.api.views import payment_status, payment_view
 from app.attempt_limits import Outcome
 from app.domain.card_numbers import without_card_number
@@ -92,10 +93,12 @@ async def initiate(
     client: WithClient,
     watchers: WithWatchers,
     response: Response,
+    trace: WithTrace,
     key: IdempotencyKey = None,
 ) -> PaymentView:
     """Safe to repeat: an order in flight or paid answers with the same payment. After a decline,
     a new request is a new attempt on the same order."""
+    trace.object = body.order_id
     async with admission(parts, client, watchers, body) as admitted:
         payment = await _initiated(parts, body, key, admitted)
     return _answer(payment, response)

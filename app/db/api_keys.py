@@ -15,6 +15,7 @@ from app.domain.api_keys import (
     MOST_LIVE_KEYS,
     ApiKey,
     Client,
+    NoSuchKeyError,
     NotAuthenticatedError,
     Offered,
     Scope,
@@ -45,14 +46,14 @@ class ApiKeys:
             raise NotAuthenticatedError("This is not an API key")
         key = await self._find(read.key_id)
         if key is None or not read.opens(key):
-            raise NotAuthenticatedError("This API key is not known")
+            raise NotAuthenticatedError("This API key is not known", key_id=read.key_id)
         return await self._admitted(key, needed)
 
     async def holder(self, key_id: str, needed: Scope) -> Client:
         """Whose key that is: for who has proven before to have it. Raises as `authenticate`."""
         key = await self._find(key_id)
         if key is None:
-            raise NotAuthenticatedError("This API key is not known")
+            raise NotAuthenticatedError("This API key is not known", key_id=key_id)
         return await self._admitted(key, needed)
 
     async def create(
@@ -112,12 +113,12 @@ class ApiKeys:
             )
             return [_key(row) for row in rows]
 
-    async def revoke(self, key_id: str) -> ApiKey | None:
-        """Have the key open nothing any more, if there is one. Safe to repeat."""
+    async def revoke(self, key_id: str) -> ApiKey:
+        """Have the key open nothing any more. Safe to repeat. Raises NoSuchKeyError."""
         async with transaction(self._engine) as session:
             row = await session.get(ApiKeyRow, key_id, with_for_update=True)
             if row is None:
-                return None
+                raise NoSuchKeyError
             row.revoked_at = row.revoked_at or datetime.now(UTC)
             return _key(row)
 

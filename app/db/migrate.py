@@ -4,6 +4,9 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.engine import make_url
+
+from app.db.roles import let_use
 
 _MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -18,6 +21,9 @@ def alembic_config(url: str) -> Config:
     return config
 
 
-def migrate(url: str) -> None:
-    """Apply every migration that the database at `url` has not had. Safe to repeat."""
-    command.upgrade(alembic_config(url), "head")
+def migrate(owner_url: str, service_url: str | None = None) -> None:
+    """Apply every migration that the database has not had, and let the service's role, if that is
+    another one, use what is there. Safe to repeat. Raises RoleError."""
+    command.upgrade(alembic_config(owner_url), "head")
+    if service_url is not None and make_url(service_url).username != make_url(owner_url).username:
+        let_use(owner_url, service_url)

@@ -205,6 +205,34 @@ class ApiKeyRow(SQLModel, table=True):
     last_used_on: date | None = None
 
 
+class AuditRow(SQLModel, table=True):
+    """One entry of the audit trail. Append-only, and each is bound to the one before."""
+
+    __tablename__ = "audit"
+
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    at: datetime = Field(sa_type=DateTime(timezone=True))
+    who: str | None = None
+    key_id: str | None = None
+    source: str
+    what: str
+    object: str | None = Field(default=None, index=True)
+    result: str
+    mac_key: str  # the id of an encryption key
+    mac: bytes = Field(sa_type=LargeBinary)
+
+
+class AuditEndRow(SQLModel, table=True):
+    """Where the audit trail ends: one row, which its writers lock. `seal` is that of the last row,
+    which nobody without the encryption keys can make."""
+
+    __tablename__ = "audit_end"
+
+    one: bool = Field(default=True, primary_key=True)
+    number: int = Field(sa_type=BigInteger)
+    seal: bytes = Field(sa_type=LargeBinary)
+
+
 class ReconciliationRow(SQLModel, table=True):
     """A comparison of a period's money with the gateway's, and what it came to."""
 

@@ -14,7 +14,10 @@ CLIENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 # So that a scanner of source code finds a key that got there: the name of the issuer, an id of 60
 # random bits in base32, and a secret of 256 in base64.
-_FORM = re.compile(r"tillflow_(?P<key_id>[a-z2-7]{12})\.(?P<secret>[A-Za-z0-9_-]{43})", re.ASCII)
+KEY_ID = re.compile(r"[a-z2-7]{12}", re.ASCII)
+_FORM = re.compile(
+    rf"tillflow_(?P<key_id>{KEY_ID.pattern})\.(?P<secret>[A-Za-z0-9_-]{{43}})", re.ASCII
+)
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 
 # Known to everyone: it opens embedded stacks, which listen on 127.0.0.1 only, and nothing else.
@@ -60,11 +63,15 @@ class ApiKey:
 
 
 class NotAuthenticatedError(Exception):
-    """Nobody may come in with this. `client` is whose it was, where that is proven."""
+    """Nobody may come in with this. `client` is whose it was, where that is proven, and `key_id` the
+    key that it is or pretends to be."""
 
-    def __init__(self, why: str, client: Client | None = None) -> None:
+    def __init__(
+        self, why: str, client: Client | None = None, *, key_id: str | None = None
+    ) -> None:
         super().__init__(why)
         self.client = client
+        self.key_id = client.key_id if client is not None else key_id
 
 
 class ScopeMissingError(Exception):
@@ -82,6 +89,10 @@ class TooManyKeysError(Exception):
     def __init__(self, key_ids: list[str]) -> None:
         super().__init__("no more live keys")
         self.key_ids = key_ids
+
+
+class NoSuchKeyError(Exception):
+    """There is no key of that id."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from app.embedded.ports import HOST
 VERSION = 18
 DATABASE = "tillflow"
 USER = "postgres"
+SERVICE_USER = "tillflow"
 
 
 class PostgresPart(Part):
@@ -32,7 +33,13 @@ class PostgresPart(Part):
 
     @property
     def url(self) -> str:
+        """By the role that owns everything."""
         return f"postgresql+psycopg://{USER}@{HOST}:{self.port}/{DATABASE}"
+
+    @property
+    def service_url(self) -> str:
+        """By the role that API and worker have: the migrations make it."""
+        return f"postgresql+psycopg://{SERVICE_USER}@{HOST}:{self.port}/{DATABASE}"
 
     def command(self) -> list[str]:
         return [

@@ -72,7 +72,7 @@ class Stack:
         return Keyring.parse(Credentials.kept_in(self.folder).encryption_keys)
 
     async def _put_development_key(self) -> None:
-        engine = create_engine(self.postgres.url)
+        engine = create_engine(self.postgres.service_url)
         try:
             await ApiKeys(engine, embedded=True).put_development_key()
         finally:
@@ -90,7 +90,7 @@ class Stack:
         self.api = ApiPart(self.api_url, self.ports.api, environment)
         self.worker = WorkerPart(self.api_url, environment)
         self.codec = CodecPart(self.codec_url, self.ports.codec, environment)
-        self._migrations = Migrations(environment)
+        self._migrations = Migrations({**environment, "DATABASE_OWNER_URL": self.postgres.url})
         self._sample_stock = SampleStock(environment)
 
     def _parts(self) -> list[Part]:
@@ -105,7 +105,7 @@ class Stack:
             **inherited_environment(),
             "EMBEDDED": "true",
             "ENCRYPTION_KEYS": credentials.encryption_keys,
-            "DATABASE_URL": self.postgres.url,
+            "DATABASE_URL": self.postgres.service_url,
             "TEMPORAL_ADDRESS": self.temporal.address,
             "STRIPE_API_KEY": credentials.stripe_api_key,
             "STRIPE_API_BASE": self.sandbox.url,

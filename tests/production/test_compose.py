@@ -25,13 +25,17 @@ SET_BY_IMAGE = {"API_HOST", "CODEC_HOST"}
 # The embedded stack alone sets it; what is deployed is production.
 NEVER_SET = {"EMBEDDED"}
 # The services have these from the compose file itself.
-PROVIDED = {"DATABASE_URL", "TEMPORAL_ADDRESS"} | {
+PROVIDED = {"DATABASE_URL", "DATABASE_OWNER_URL", "TEMPORAL_ADDRESS"} | {
     f"TEMPORAL_TLS_{name}_PATH" for name in ("CLIENT_CERT", "CLIENT_KEY", "SERVER_CA_CERT")
 }
 
+# With these, what is append-only can be changed.
+ONLY_TO_MIGRATE = {"DATABASE_OWNER_URL", "DATABASE_OWNER_PASSWORD_FILE"}
+
 FIELDS = {name.upper(): field for name, field in Settings.model_fields.items()}
 # A URL is no secret here: the password is in a file of its own.
-SECRETS = {name for name, field in FIELDS.items() if holds_secret(field)} - {"DATABASE_URL"}
+URLS = {"DATABASE_URL", "DATABASE_OWNER_URL"}
+SECRETS = {name for name, field in FIELDS.items() if holds_secret(field)} - URLS
 SANDBOX_FIELDS = {f"SANDBOX_{name.upper()}" for name in SandboxSettings.model_fields}
 DEFAULTS = example()
 
@@ -60,7 +64,9 @@ def test_every_variable_is_a_setting_and_no_secret() -> None:
 def test_each_process_is_handed_every_setting_and_nothing_else(name: str) -> None:
     handed = compose({})["services"][name]["environment"]
     files = {f"{secret}_FILE" for secret in SECRETS}
-    assert handed.keys() == FIELDS.keys() - SECRETS - SET_BY_IMAGE - NEVER_SET | files
+    withheld = ONLY_TO_MIGRATE if name != "migrate" else set()
+    expected = FIELDS.keys() - SECRETS - SET_BY_IMAGE - NEVER_SET | files
+    assert handed.keys() == expected - withheld
 
 
 def test_the_sandbox_is_handed_sandbox_settings() -> None:
@@ -109,7 +115,7 @@ def test_without_a_needed_secret_nothing_starts(
 
 
 def test_the_defaults_that_the_example_shows_are_true() -> None:
-    provided = compose({})["services"]["api"]["environment"]
+    provided = compose({})["services"]["migrate"]["environment"]
     for name, shown in DEFAULTS.items():
         assert shown == (provided[name] if name in PROVIDED else _text(FIELDS[name].default)), name
 
@@ -128,10 +134,18 @@ def test_what_the_guide_and_the_file_make_is_fit_for_production(
         clean.setenv(variable, value)
     settings = Settings()
     assert settings.embedded is False
-    password = (secrets_folder / "tillflow_db_password").read_text().strip()
+    password = (secrets_folder / "tillflow_service_db_password").read_text().strip()
+    where = "@tillflow-db:5432/tillflow?sslmode=verify-full&"
     assert settings.database_url.get_secret_value().startswith(
-        f"postgresql+psycopg://tillflow:{password}@tillflow-db:5432/tillflow?sslmode=verify-full&"
+        f"postgresql+psycopg://tillflow_service:{password}{where}"
     )
+    owner = settings.database_owner_url
+    assert (owner is not None) == (name == "migrate")
+    if owner is not None:
+        password = (secrets_folder / "tillflow_db_password").read_text().strip()
+        assert owner.get_secret_value().startswith(
+            f"postgresql+psycopg://tillflow:{password}{where}"
+        )
     assert settings.temporal_address == "temporal:7233"
     assert settings.smtp_username is None
     assert settings.temporal_api_key is None
