@@ -131,13 +131,21 @@ async def tls_postgres(
 def database(
     tls_postgres: int, on_this_machine: OnThisMachine, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., str]:
-    """The URL that compose's settings come to, and here its name leads to this machine."""
+    """The URL that compose's settings come to, the owner's or the service's, and here its name
+    leads to this machine."""
     for name, value in on_this_machine("migrate").items():
         monkeypatch.setenv(name, value)
-    url = make_url(Settings().database_url.get_secret_value())
+    settings = Settings()
+    assert settings.database_owner_url is not None
+    urls = {
+        "owner": make_url(settings.database_owner_url.get_secret_value()),
+        "service": make_url(settings.database_url.get_secret_value()),
+    }
 
-    def changed(host: str = "tillflow-db", port: int = tls_postgres, **query: str) -> str:
-        here = url.set(host=host, port=port).update_query_dict({"hostaddr": HOST, **query})
+    def changed(
+        host: str = "tillflow-db", port: int = tls_postgres, role: str = "owner", **query: str
+    ) -> str:
+        here = urls[role].set(host=host, port=port).update_query_dict({"hostaddr": HOST, **query})
         return here.render_as_string(hide_password=False)
 
     return changed
@@ -159,7 +167,8 @@ async def encrypted(url: str) -> object:
 
 async def test_the_database_is_reached_by_tls(database: Callable[..., str]) -> None:
     assert await encrypted(database()) == "TLSv1.3"
-    migrate(database())
+    migrate(database(), database(role="service"))
+    assert await encrypted(database(role="service")) == "TLSv1.3"
 
 
 async def test_a_database_of_another_authority_is_refused(
