@@ -163,8 +163,8 @@ def set_stock(sku: str, quantity: Annotated[int, typer.Argument(min=0)]) -> None
     """Say how many pieces of an article there are."""
     import asyncio
 
-    from app.domain.card_numbers import holds_card_number
     from app.config import Settings
+    from app.domain.card_numbers import holds_card_number
     from app.fulfilment import reserve_stock
     from app.recorded import recorded
 

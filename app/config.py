@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     mail_from: str = "orders@example.com"
 
     log_level: str = "INFO"
+    # Who the audit trail says runs a command, where it is not the user of this machine.
+    operator: str | None = None
 
     @classmethod
     def settings_customise_sources(

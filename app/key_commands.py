@@ -31,9 +31,9 @@ def create(
     other."""
     import asyncio
 
-    from app.domain.card_numbers import holds_card_number
     from app.config import Settings
     from app.db.api_keys import ApiKeys
+    from app.domain.card_numbers import holds_card_number
     from app.recorded import recorded
 
     expires_at = expires.replace(tzinfo=UTC) if expires is not None else None

@@ -37,12 +37,11 @@ async def recorded(
     engine = create_engine(settings.database_url.get_secret_value())
     trail = AuditTrail(engine, settings.keyring())
     work = Work(engine, object_)
+    who = settings.operator or _user()
 
     async def tell(result: str) -> None:
         source = f"command on {socket.gethostname()}"
-        await trail.record(
-            Action(datetime.now(UTC), _user(), None, source, what, work.object, result)
-        )
+        await trail.record(Action(datetime.now(UTC), who, None, source, what, work.object, result))
 
     try:
         try:

@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -125,6 +126,16 @@ async def test_what_commands_do_stands_there(database_url: str, engine: AsyncEng
     ]
     assert {what for _, _, what, *_ in others} == set(commands()) - SERVERS
     assert (await tillflow(database_url, "audit", "verify")).exit_code == 0
+
+
+async def test_a_command_in_a_container_names_its_operator(
+    database_url: str, engine: AsyncEngine
+) -> None:
+    command = partial(CliRunner().invoke, app, ["stock", "set", "mug", "7"])
+    settings = environment_of(database_url=database_url, operator="grace")
+    assert (await asyncio.to_thread(command, env=settings)).exit_code == 0
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT who FROM audit")) == "grace"
 
 
 async def test_what_is_no_name_of_anything_is_neither_kept_nor_repeated(
