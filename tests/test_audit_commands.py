@@ -23,7 +23,7 @@ from tests.walk.cards import canary
 
 COUNT = 12
 # They work with the database all the time; what they are asked to do is told, call by call.
-SERVERS = {"run", "api", "worker"}
+SERVERS = {"run", "api", "worker", "codec"}
 ALONE = {"migrate", "reconcile"}
 
 

@@ -63,8 +63,8 @@ class ApiKey:
 
 
 class NotAuthenticatedError(Exception):
-    """Nobody may come in with this. `client` is whose it was, where that is proven; `key_id` the key
-    that it is, or pretends to be."""
+    """Nobody may come in with this. `client` is whose it was, where that is proven; `key_id` is the
+    key that it is, or pretends to be."""
 
     def __init__(
         self, why: str, client: Client | None = None, *, key_id: str | None = None
