@@ -174,7 +174,7 @@ async def test_nothing_of_a_card_a_secret_or_a_shopper_stands_there(running: Run
     body = request(order_id, credit_card=card(number), customer_email="shopper@example.com")
     await running.taken_on(body)
     await running.shop.post(f"/api/payment/{number}/cancel")
-    await running.shop.post(f"/api/payment/{number}/cancel", headers=key)
+    await running.shop.post(f"/api/payment/{order_id}/cancel", headers=key)
     await running.shop.post(INITIATE, json={**body, "order_id": number})
     await running.shop.post(f"/api/payment/shopper@example.com/cancel?number={number}")
 
