@@ -23,7 +23,7 @@ SHIPPED := app sandbox migrations worker.py
 SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 2 --dist loadscope --no-loadscope-reorder \
 	--basetemp=.tillflow/test
 
-.PHONY: run test chaos crashes bench mutations alterations slow testers fuzz traffic check audit sbom lock picture guide clean help
+.PHONY: run test chaos crashes bench mutations alterations slow testers fuzz sweep traffic check audit sbom lock picture guide clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -67,6 +67,9 @@ testers: $(READY)  ## a bot with CARDS stolen cards, beside SHOPPERS who buy: wh
 
 alterations: $(READY)  ## change one byte of the audit trail, CHANGES times, by SEED: each must be found
 	$(BIN)/python -m tests.db.alter --count $(CHANGES) --seed $(SEED)
+
+sweep: $(READY)  ## send cards in every way there is, and look for them in all that is kept, said or in memory
+	$(BIN)/python -m tests.sweep
 
 traffic: $(READY)  ## the suite again, its traffic with the gateway recorded and judged
 	@mkdir -p .tillflow && rm -f .tillflow/traffic.jsonl

@@ -1,5 +1,6 @@
 """The gateway's door: verify, store, answer. Delivery to the workflow comes after the answer."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import structlog
@@ -50,6 +51,8 @@ async def callback(
         raise _refused(str(error)) from None
     except RecursionError:
         raise _refused("the callback is nested too deeply") from None
+    if any(holds_card_number(name) for name in _given_by_the_gateway(event)):
+        raise _refused("the gateway gives nothing a name that looks like a card number")
     event = _fit_to_look_for(event)
     trace.who, trace.object = event.gateway, event.order_id
     taken = await parts.records.take_callback(event)
@@ -80,11 +83,29 @@ def _read(parts: Parts, headers: Headers, body: bytes) -> GatewayEvent:
             raise InvalidCallbackError("the callback is signed in both forms")
 
 
+def _given_by_the_gateway(event: GatewayEvent) -> Iterator[str]:
+    """Its names for what the event is about."""
+    yield from (event.event_id, event.type, event.transaction_id or "")
+    if event.refund is not None:
+        yield event.refund.refund_id
+    if event.dispute is not None:
+        yield event.dispute.dispute_id
+
+
 def _fit_to_look_for(event: GatewayEvent) -> GatewayEvent:
-    """No order of ours can have any other name, and anything may stand there, a card number too."""
-    named = event.order_id or ""
-    fit = ORDER_ID.fullmatch(named) is not None and not holds_card_number(named)
-    return event if fit else replace(event, order_id=None)
+    """Without names that are none of ours: anything may stand there, a card number too."""
+    if not _is_ours(event.order_id):
+        event = replace(event, order_id=None)
+    if event.payment is not None and not _is_ours(event.payment.order_id):
+        event = replace(event, payment=replace(event.payment, order_id=None))
+    if event.refund is not None and holds_card_number(event.refund.name or ""):
+        event = replace(event, refund=replace(event.refund, name=None))
+    return event
+
+
+def _is_ours(order_id: str | None) -> bool:
+    named = order_id or ""
+    return ORDER_ID.fullmatch(named) is not None and not holds_card_number(named)
 
 
 async def _keep_foreign(parts: Parts, event: GatewayEvent) -> None:

@@ -1,4 +1,4 @@
-"""What is in the API's memory goes into no core dump."""
+"""What is in our programs' memory, cards and keys, goes into no core dump."""
 
 import subprocess
 import sys
@@ -28,7 +28,8 @@ def test_the_kernel_is_told_to_dump_nothing() -> None:
     assert told.stdout.split() == [b"1", b"0", b"0", b"0"]
 
 
-def test_the_running_api_has_told_it(running: Running) -> None:
-    limits = Path(f"/proc/{running.stack.supervisor.pid('api')}/limits").read_text()
+@pytest.mark.parametrize("program", ["api", "worker", "codec"])
+def test_the_running_program_has_told_it(running: Running, program: str) -> None:
+    limits = Path(f"/proc/{running.stack.supervisor.pid(program)}/limits").read_text()
     [core] = [line for line in limits.splitlines() if line.startswith("Max core file size")]
     assert core.split()[4:6] == ["0", "0"]

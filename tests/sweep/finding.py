@@ -18,7 +18,7 @@ _BIT = 16 * 1024
 _LONGEST_UNPACKED = 64 * 1024 * 1024
 _SHORTEST = 6  # bytes: what is shorter occurs by chance
 # As gzip and zlib begin (RFC 1952, 2.3; RFC 1950, 2.2).
-_PACKED = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")
+_PACKED = (b"\x1f\x8b\x08", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 # A security code is too short to be looked for by itself: it is known by the name beside it.
 _CODE = r"""(cvv|cvc|security_?code)[]"'\=: ]{1,8}(SecretStr\(["'])?[0-9]{3,4}"""
 
@@ -98,8 +98,11 @@ def in_one_line(text: bytes) -> bytes:
 
 def _unpacked(content: bytes) -> Iterator[bytes]:
     view = memoryview(content)
-    for begin in _PACKED.finditer(content):
-        yield _unpack(view[begin.start() :])
+    for begin in _PACKED:
+        at = content.find(begin)
+        while at >= 0:
+            yield _unpack(view[at:])
+            at = content.find(begin, at + 1)
 
 
 def _unpack(packed: memoryview) -> bytes:

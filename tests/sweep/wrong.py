@@ -33,6 +33,7 @@ REQUESTS: dict[str, Callable[[Canary], Json]] = {
     "the number is in the order": lambda c: {"order_id": spaced(c.number, "-")},
     "the number is the customer": lambda c: {"customer_id": c.number},
     "the number is in the e-mail address": lambda c: {"customer_email": f"{c.number}@example.com"},
+    "the number is the shopper's address": lambda c: {"customer_ip_address": c.number},
     "the number is in the metadata": lambda c: {"metadata": {"note": f"paid by {c.number}"}},
     "the number is spaced in the metadata": lambda c: {"metadata": {"note": spaced(c.number)}},
     "the number is a name in the metadata": lambda c: {"metadata": {c.number: "note"}},

@@ -36,6 +36,8 @@ DESCRIPTION = "/openapi.json"
 RETURN_URL = "https://shop.example.com/back"
 MANDATE = {"ip_address": "203.0.113.7", "user_agent": "Browser/1.0"}
 PATIENCE = 90.0
+PLANTED = "4001956779790496"
+"""A card number that every process of the stack has in its environment."""
 
 
 class AnotherApi(ApiPart):
@@ -398,6 +400,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory, record: Path) -> Asy
     folder = tmp_path_factory.mktemp("running")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SANDBOX_RECORD", str(record))
+        environment.setenv("PLANTED", PLANTED)
         environment.setenv("INITIATE_WAIT_SECONDS", "4")  # half of what a storefront waits
         for name, value in UNLIMITED.items():
             environment.setenv(name, value)
