@@ -6,6 +6,7 @@ migrated database of its own; in Temporal and the sandbox it keeps apart by its 
 
 import asyncio
 import os
+import secrets
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -55,17 +56,20 @@ def settings_with(**known: Any) -> Settings:
     return Settings(**{**needed, **known})
 
 
+# Fit for production.
+FIT = {
+    "embedded": False,
+    "encryption_keys": "tests:" + b64encode(sha256(b"encryption").digest()).decode(),
+    "temporal_address": "127.0.0.1:7233",
+    "stripe_api_key": "sk_test_" + sha256(b"gateway").hexdigest(),
+    "stripe_webhook_secret": "whsec_" + sha256(b"webhook").hexdigest(),
+    "callback_secret": "whsec_" + b64encode(sha256(b"callback").digest()).decode(),
+}
+
+
 def environment_of(**known: Any) -> dict[str, str]:
     """The environment of a command for which only what is `known` matters. Fit for production."""
-    fit = {
-        "embedded": False,
-        "encryption_keys": "tests:" + b64encode(sha256(b"encryption").digest()).decode(),
-        "temporal_address": "127.0.0.1:7233",
-        "stripe_api_key": "sk_test_" + sha256(b"gateway").hexdigest(),
-        "stripe_webhook_secret": "whsec_" + sha256(b"webhook").hexdigest(),
-        "callback_secret": "whsec_" + b64encode(sha256(b"callback").digest()).decode(),
-    }
-    settings = settings_with(**{**fit, **known})
+    settings = settings_with(**{**FIT, **known})
     given = settings.model_dump(include=settings.model_fields_set - {"embedded"})
     return {name.upper(): _written(value) for name, value in given.items()}
 
@@ -129,6 +133,21 @@ async def database_url(template_url: str) -> AsyncIterator[str]:
     """A migrated database for one test."""
     async with fresh_database(template_url) as url:
         yield url
+
+
+@pytest.fixture
+async def service_url(database_url: str) -> AsyncIterator[str]:
+    """The same by a role of the service's, which `migrate` makes."""
+    name, owner = f"service_{secrets.token_hex(4)}", make_url(database_url)
+    url = owner.set(username=name, password=secrets.token_hex(32))
+    service_url = url.render_as_string(hide_password=False)
+    for _ in range(2):  # safe to repeat
+        await asyncio.to_thread(migrate, database_url, service_url)
+    yield service_url
+    plain = owner.set(drivername="postgresql").render_as_string(hide_password=False)
+    async with await psycopg.AsyncConnection.connect(plain, autocommit=True) as admin:
+        for statement in ("DROP OWNED BY {}", "DROP ROLE {}"):
+            await admin.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
 @pytest.fixture

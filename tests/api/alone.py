@@ -17,7 +17,7 @@ from tests.conftest import settings_with
 async def api(database_url: str, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A storefront's client of it."""
     nobody = f"127.0.0.1:{free_port()}"
-    known = settings_with(database_url=database_url, temporal_address=nobody, **settings)
+    known = settings_with(**{**settings, "database_url": database_url, "temporal_address": nobody})
     parts = await build(known, lazy_temporal=True)
     app = create_app(parts)
     async with (

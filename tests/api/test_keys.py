@@ -7,13 +7,16 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.api.access import DOORS, KeyedRoute, check_doors
 from app.api.main import create_app
 from app.db.api_keys import ApiKeys
 from app.db.engine import create_engine
 from app.domain.api_keys import DEVELOPMENT_API_KEY, Offered, Scope
+from tests.api.alone import api
 from tests.api.problems import problem
+from tests.conftest import FIT
 from tests.walk.running import Running, new_order
 
 KEYED = {door: scope for door, scope in DOORS.items() if scope is not None}
@@ -65,6 +68,7 @@ async def test_without_a_live_key_no_door_opens(
     everything = frozenset(Scope)
     revoked = await api_keys.create(new_order("client"), everything, None)
     expired = await api_keys.create(new_order("client"), everything, datetime.now(UTC))
+    others = await api_keys.create(new_order("client"), everything, None)
     assert (await ask(stranger, "GET /api/payments", revoked.text())).status_code == 200
     await api_keys.revoke(revoked.key_id)
     refused = {
@@ -72,6 +76,8 @@ async def test_without_a_live_key_no_door_opens(
         "wrong": "not an API key",
         Offered.new().text(): "not known",
         Offered(revoked.key_id, Offered.new().secret).text(): "not known",
+        Offered(others.key_id, revoked.secret).text(): "not known",
+        others.text() + "x": "not an API key",
         revoked.text(): "revoked",
         expired.text(): "expired",
     }
@@ -80,8 +86,23 @@ async def test_without_a_live_key_no_door_opens(
             answer = await ask(stranger, door, key)
             assert why in problem(answer, 401, "unauthorized")["detail"]
             assert answer.headers["www-authenticate"] == "Bearer"
+    assert (await ask(stranger, "GET /api/payments", others.text())).status_code == 200
     basic = {"Authorization": f"Basic {DEVELOPMENT_API_KEY}"}
     problem(await stranger.get("/api/payments", headers=basic), 401, "unauthorized")
+
+
+async def test_outside_the_embedded_stack_the_development_key_opens_no_door(
+    engine: AsyncEngine, service_url: str
+) -> None:
+    # As if the row had got there: in a copy of a developer's database.
+    await ApiKeys(engine, embedded=True).put_development_key()
+    async with api(service_url, **FIT) as storefront:
+        for door in KEYED:
+            answer = await ask(storefront, door, DEVELOPMENT_API_KEY)
+            problem(answer, 401, "unauthorized")
+    async with api(service_url) as storefront:
+        answer = await ask(storefront, "GET /api/payments", DEVELOPMENT_API_KEY)
+        assert answer.status_code == 200
 
 
 async def test_the_other_doors_are_open_to_everyone(stranger: httpx.AsyncClient) -> None:

@@ -4,9 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 
-import psycopg
 import pytest
-from psycopg import sql
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -15,28 +13,12 @@ from sqlmodel import SQLModel
 
 from app.db.audit import AuditTrail
 from app.db.engine import create_engine
-from app.db.migrate import migrate
 from app.db.records import PostgresRecords
 from app.db.roles import APPEND_ONLY, RoleError, let_use, require_lesser
 from app.domain.order import Order
 from app.wiring import build
 from tests.conftest import settings_with
 from tests.db.audited import ACTION, KEYRING
-
-
-@pytest.fixture
-async def service_url(database_url: str) -> AsyncIterator[str]:
-    """The database by the role that `migrate` made."""
-    name, owner = f"service_{secrets.token_hex(4)}", make_url(database_url)
-    url = owner.set(username=name, password="of the service")
-    service_url = url.render_as_string(hide_password=False)
-    for _ in range(2):  # safe to repeat
-        await asyncio.to_thread(migrate, database_url, service_url)
-    yield service_url
-    plain = owner.set(drivername="postgresql").render_as_string(hide_password=False)
-    async with await psycopg.AsyncConnection.connect(plain, autocommit=True) as admin:
-        for statement in ("DROP OWNED BY {}", "DROP ROLE {}"):
-            await admin.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
 @pytest.fixture
