@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     # The doors.
     api_host: str = "127.0.0.1"
     api_port: int = 8700
+    # Addresses and networks, with commas between them: whose X-Forwarded-For is believed.
+    trusted_proxies: str | None = Field(default=None, pattern=r"^[0-9A-Fa-f:./, ]+$")
     # The codec server's, and where the Temporal UI is that may ask it.
     codec_host: str = "127.0.0.1"
     codec_port: int = 8706

@@ -2,6 +2,7 @@
 who was refused."""
 
 from datetime import UTC, datetime
+from ipaddress import ip_address
 
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,7 +61,7 @@ class _Call:
 
     def __init__(self, scope: Scope, door: str, object_: str | None) -> None:
         self._trail: AuditTrail = scope["app"].state.parts.audit
-        self._source = scope["client"][0] if scope["client"] is not None else "unknown"
+        self._source = _address(scope["client"])
         self._door = door
         self._trace = Trace(object=object_)
         scope.setdefault("state", {})["trace"] = self._trace
@@ -97,6 +98,14 @@ class _Call:
         except RecordsUnavailableError:
             return status >= 400
         return True
+
+
+def _address(client: tuple[str, int] | None) -> str:
+    """Where a call comes from. A proxy passes on anything."""
+    try:
+        return str(ip_address(client[0])) if client is not None else "unknown"
+    except ValueError:
+        return "unknown"
 
 
 def _fit(order_id: str | None) -> str | None:

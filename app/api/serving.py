@@ -17,6 +17,8 @@ def options(settings: Settings) -> dict[str, Any]:
         "access_log": False,
         "log_config": None,
         "server_header": False,
+        "proxy_headers": settings.trusted_proxies is not None,
+        "forwarded_allow_ips": settings.trusted_proxies,
         "headers": [] if settings.embedded else [STRICT_TRANSPORT],
         # Longer than a client's or a load balancer's pool keeps a connection, so that it is not
         # closed under a request that is just being sent.
