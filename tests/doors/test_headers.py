@@ -81,10 +81,12 @@ async def test_the_documentation_runs_its_own_scripts_only(url: str) -> None:
             assert (await browser.get(source)).status_code == 200
 
 
-async def test_https_is_demanded_where_it_is_production(database_url: str) -> None:
+async def test_https_is_demanded_where_it_is_production(
+    database_url: str, service_url: str
+) -> None:
     async with served(database_url) as embedded, Wire(embedded) as wire:
         assert (await wire.ask("GET", "/healthz")).header(STRICT_TRANSPORT[0]) is None
-    fit = environment_of(database_url=database_url)
+    fit = environment_of(database_url=service_url)
     known: dict[str, Any] = {name.lower(): value for name, value in fit.items()}
     async with served(**known, embedded=False) as url, Wire(url) as wire:
         for request in (b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n", b"nonsense\r\n\r\n"):
