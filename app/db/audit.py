@@ -3,7 +3,7 @@
 The database does not have the key: whoever can write there can break the chain, and not mend it.
 The seal of the last row alone is kept, in the row that every writer locks. No row tells its own, so
 nobody who takes rows away can have the trail go on from an earlier one. What comes while one batch
-is written is the next batch.
+is written is the next batch; where nobody else wrote in between, a batch is one statement.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from dataclasses import asdict, fields
 import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.engine import transaction
 from app.domain.audit import Action, canonical
@@ -25,15 +26,16 @@ _MOST_WAITING = 10_000
 _log = structlog.get_logger()
 _FIELDS = tuple(field.name for field in fields(Action))
 _END = text("SELECT number, seal FROM audit_end FOR UPDATE")
-# One statement, however many rows: neither side has to take it apart each time.
+# One statement, however many rows. It writes nothing where the trail ends elsewhere by now.
 _APPEND = text(
     """
     WITH new_end AS (
         UPDATE audit_end SET number = :number, seal = :seal
+        WHERE number = :last AND seal = :last_seal RETURNING number
     )
     INSERT INTO audit (number, at, who, key_id, source, what, object, result, mac_key, mac)
     SELECT :last + place, at, who, key_id, source, what, object, result, :key, each_mac
-    FROM unnest(
+    FROM new_end, unnest(
         CAST(:at AS timestamptz[]), CAST(:who AS text[]), CAST(:key_id AS text[]),
         CAST(:source AS text[]), CAST(:what AS text[]), CAST(:object AS text[]),
         CAST(:result AS text[]), CAST(:macs AS bytea[])
@@ -47,6 +49,9 @@ class AuditTrail:
 
     def __init__(self, engine: AsyncEngine, keyring: Keyring) -> None:
         self._engine = engine
+        # Where the one statement is the transaction.
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._end: tuple[int, bytes] | None = None  # where the trail ended when we wrote last
         self._keyring = keyring
         self._waiting: list[tuple[Action, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
@@ -99,26 +104,42 @@ class AuditTrail:
             self._writer = None
 
     async def _append(self, actions: list[Action]) -> None:
-        async with transaction(self._engine) as session:
-            connection = await session.connection()
-            last, end = (await connection.execute(_END)).one()
-            key, macs = self._keyring.newest, []
-            for number, action in enumerate(actions, last + 1):
-                mac = self._keyring.mac(canonical(number, action, key, end), ENTRY, key)
-                macs.append(mac)
-                end = seal(self._keyring, key, mac)
-            columns = {name: [getattr(action, name) for action in actions] for name in _FIELDS}
-            await connection.execute(
-                _APPEND,
-                {
-                    **columns,
-                    "last": last,
-                    "macs": macs,
-                    "number": last + len(actions),
-                    "key": key,
-                    "seal": end,
-                },
-            )
+        known, self._end = self._end, None
+        if known is not None:
+            async with transaction(self._autocommit) as session:
+                self._end = await self._append_behind(known, actions, session)
+        if self._end is None:
+            async with transaction(self._engine) as session:
+                connection = await session.connection()
+                number, last = (await connection.execute(_END)).one()
+                end = await self._append_behind((number, last), actions, session)
+            self._end = end
+
+    async def _append_behind(
+        self, last: tuple[int, bytes], actions: list[Action], session: AsyncSession
+    ) -> tuple[int, bytes] | None:
+        """Where the trail ends now; None, and nothing written, where it did not end at `last`."""
+        number, end = last
+        key, macs = self._keyring.newest, []
+        for number, action in enumerate(actions, last[0] + 1):
+            mac = self._keyring.mac(canonical(number, action, key, end), ENTRY, key)
+            macs.append(mac)
+            end = seal(self._keyring, key, mac)
+        columns = {name: [getattr(action, name) for action in actions] for name in _FIELDS}
+        connection = await session.connection()
+        written = await connection.execute(
+            _APPEND,
+            {
+                **columns,
+                "last": last[0],
+                "last_seal": last[1],
+                "macs": macs,
+                "number": number,
+                "key": key,
+                "seal": end,
+            },
+        )
+        return (number, end) if written.rowcount else None
 
 
 def seal(keyring: Keyring, key: str, mac: bytes) -> bytes:

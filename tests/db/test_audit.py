@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 import structlog
 from sqlalchemy import text
+from sqlalchemy.event import listen
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -231,3 +232,23 @@ async def test_who_gave_up_waiting_is_in_the_trail_all_the_same(engine: AsyncEng
     impatient.cancel()
     await trail.close()
     assert (await verify(engine, KEYRING)).number == 1
+
+
+async def test_where_nobody_else_wrote_a_row_is_one_statement(
+    trail: AuditTrail, engine: AsyncEngine, database_url: str
+) -> None:
+    statements: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        statements.append(statement.split()[0])
+
+    listen(engine.sync_engine, "before_cursor_execute", note)
+    await trail.record(ACTION)
+    assert statements == ["WITH"]
+    other = create_engine(database_url)
+    await AuditTrail(other, KEYRING).record(ACTION)
+    await other.dispose()
+    statements.clear()
+    await trail.record(ACTION)
+    assert statements == ["WITH", "SELECT", "WITH"]
+    assert (await verify(engine, KEYRING)).number == ROWS + 3
