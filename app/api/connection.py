@@ -5,6 +5,8 @@ takes to arrive nor how long an answer takes to be read. Source: uvicorn 0.54, `
 """
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -15,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from app.api.problems import Kind, ProblemError, answer
 
+_AT_ONCE = struct.pack("ii", 1, 0)
 _LEAST_READ = 16 * 1024  # bytes of an answer, within the patience
 _closed = Counter("tillflow_connections_closed", "Connections that we closed, by why.", ["reason"])
 
@@ -143,6 +146,9 @@ class PatientConnection(H11Protocol):
 
     def _drop(self, reason: str) -> None:
         _closed.labels(reason).inc()
+        # Else the system would go on with what is not sent yet, for minutes.
+        own: socket.socket = self.transport.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         self.transport.abort()
 
 

@@ -63,14 +63,19 @@ SLOW = {
 }
 
 
-async def connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection for which little is buffered: what is not read stays with the server."""
+async def raw_connection(url: str) -> socket.socket:
+    """One for which little is buffered: what is not read stays with the server."""
     parts = urlsplit(url)
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.setblocking(False)
     await asyncio.get_running_loop().sock_connect(raw, (parts.hostname, parts.port))
-    return await asyncio.open_connection(sock=raw, limit=4096)
+    return raw
+
+
+async def connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """The same, with streams."""
+    return await asyncio.open_connection(sock=await raw_connection(url), limit=4096)
 
 
 async def _dribble(writer: asyncio.StreamWriter, parts: Sequence[bytes], pause: float) -> None:
