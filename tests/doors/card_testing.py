@@ -5,8 +5,8 @@ python -m tests.doors.card_testing --cards 10000 --shoppers 1000   on a stack of
 One card of the bot's in twenty is good; each try has an order of its own. One shopper in five comes
 from one office, the others each from an address of their own. Of ten shoppers two have a card
 declined before they pay with another, one has two declined, and one sends everything twice. A card
-of the bot's got to the gateway if there is an order: it is written when the gateway has made a token
-of the card.
+of the bot's got to the gateway if there is an order: that is written when the gateway has made a
+token of the card.
 """
 
 import argparse
