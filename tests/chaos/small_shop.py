@@ -25,6 +25,7 @@ from app.embedded.ports import HOST, free_port
 from app.fulfilment.reserve_stock import set_stock
 from app.wiring import Parts, build
 from chaos.evidence import Acknowledged, Evidence, Kind
+from chaos.unlimited import UNLIMITED
 from tests.conftest import settings_with
 from tests.sandbox.program import Json, Sandbox, until
 from worker import WORKFLOWS
@@ -70,6 +71,8 @@ class SmallShop:
         while answer.status_code == 503:  # a part is slow today
             answer = await self.http.post(path, json=body, headers=headers)
         told: Json = answer.json()
+        if kind is Kind.INITIATE and answer.status_code != 400:  # declined
+            assert answer.is_success, answer.text
         if answer.is_success:
             self.acknowledged.append(
                 Acknowledged(order_id, kind, minor, "usd", answer.status_code, told)
@@ -197,6 +200,7 @@ async def run_small_shop(
         task_queue=task_queue,
         stripe_api_base=sandbox.url,
         api_port=port,
+        **{name.lower(): limit for name, limit in UNLIMITED.items()},
     )
     async with open_small_shop(settings) as shop:
         await sell(shop)
