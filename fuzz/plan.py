@@ -1,9 +1,11 @@
 """What schemathesis is told: what to vary, and what there is in the shop. Every check is on."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.schemas import BaseSchema
@@ -18,6 +20,7 @@ RANDOM_PHASES = ("fuzzing", "stateful")
 # A request that takes longer hangs; the machine may be busy.
 PATIENCE_SECONDS = 120.0
 
+_DOCUMENTED = "order-12345"
 _TOKENS = [
     "pm_card_visa",
     "pm_card_chargeDeclined",
@@ -47,8 +50,10 @@ class Plan:
         """The API by its own description, to be asked by `visitor`. The gateway comes to one door
         only, and signs there: nobody else does."""
         config = SchemathesisConfig.from_dict(self._settings(visitor))
-        url = f"{self.api_url}/openapi.json"
-        schema: BaseSchema = schemathesis.openapi.from_url(url, config=config)
+        description = httpx.get(f"{self.api_url}/openapi.json", trust_env=False).raise_for_status()
+        # Others on this stack may have paid the documented order.
+        told = description.text.replace(_DOCUMENTED, f"fuzz-{self.seed}-documented")
+        schema: BaseSchema = schemathesis.openapi.from_dict(json.loads(told), config=config)
         schema.hook("filter_failure")(checks.is_defect)
         if visitor.name == GATEWAY:
             schema = schema.include(path=CALLBACK)
@@ -61,6 +66,7 @@ class Plan:
             phases[phase] = {"enabled": True}
         phases.setdefault("coverage", {})["generate-duplicate-query-parameters"] = True
         return {
+            "base-url": self.api_url,
             "seed": self.seed,
             "cache": {"enabled": False},
             "headers": visitor.headers(),
