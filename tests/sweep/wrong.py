@@ -18,7 +18,7 @@ REQUESTS: dict[str, Callable[[Canary], Json]] = {
     "the card is a text": lambda c: {"credit_card": f"{c.number} {c.code}"},
     "a card in the card": lambda c: {"credit_card": {"number": c.card()}},
     "the number is a number": lambda c: {"credit_card": {**c.card(), "number": int(c.number)}},
-    "a digit is missing": lambda c: {"credit_card": {**c.card(), "number": c.number[:-1]}},
+    "the check digit is wrong": lambda c: {"credit_card": {**c.card(), "number": _misread(c)}},
     "the card expired": lambda c: {"credit_card": {**c.card(), "expiry_year": "20"}},
     "the number is the code": lambda c: {"credit_card": {**c.card(), "cvv": c.number}},
     "the number is the month": lambda c: {"credit_card": {**c.card(), "expiry_month": c.number}},
@@ -49,6 +49,10 @@ REQUESTS: dict[str, Callable[[Canary], Json]] = {
 def different(request: Json, changes: Json) -> Json:
     """`request` with those changes."""
     return {k: v for k, v in {**request, **changes}.items() if v is not LEFT_OUT}
+
+
+def _misread(c: Canary) -> str:
+    return f"{c.number[:-1]}{9 - int(c.number[-1])}"
 
 
 def _form(c: Canary) -> str:
