@@ -20,7 +20,7 @@ CHANGES ?= 1000
 SHIPPED := app sandbox migrations worker.py
 # In a folder of its own: pytest gives its usual one, servers and all, back to itself alone whenever
 # another run begins.
-SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 2 --dist loadscope --no-loadscope-reorder \
+SUITE := $(BIN)/python -m pytest -p tests.scheduling -n 3 --dist loadscope --no-loadscope-reorder \
 	--basetemp=.tillflow/test
 
 .PHONY: run test chaos crashes bench mutations alterations slow testers fuzz sweep traffic check audit sbom lock picture guide clean help
