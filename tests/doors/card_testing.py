@@ -102,7 +102,8 @@ class Scene:
 
         async def one(number: int) -> None:
             order_id = _order("shopper")
-            address = _OFFICE if number % 5 == 0 else _address(number)
+            # Whole tens, or those of the office would be those whose cards are declined.
+            address = _OFFICE if number // 10 % 5 == 0 else _address(number)
             declined = (0, 0, 0, 1, 0, 2, 0, 0, 1, 0)[number % 10]
             cards = [False] * declined + [True]
             bodies = [_body(order_id, self.number(good), address) for good in cards]
