@@ -10,6 +10,7 @@ import structlog
 from temporalio.worker import Worker
 
 from app.config import Settings
+from app.db.roles import RoleError
 from app.logs import configure
 from app.memory import keep_out_of_dumps
 from app.temporal.schedules import ensure_schedules
@@ -76,7 +77,10 @@ def main() -> None:
     keep_out_of_dumps()
     settings = Settings()
     configure(settings.log_level)
-    asyncio.run(run(settings))
+    try:
+        asyncio.run(run(settings))
+    except RoleError as error:
+        sys.exit(f"tillflow: {error}")
     # Everything is closed. Temporal's own threads may still be about, and would abort a Python that
     # is shutting down around them.
     sys.stdout.flush()

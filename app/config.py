@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import limits
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -16,7 +17,7 @@ from pydantic_settings import (
 from app.domain.methods import Method
 from app.domain.money import exponent
 from app.keyring import Keyring
-from app.production import read_url, require_fit
+from app.production import read_url, require_fit, require_here
 from app.secret_files import SecretFile, SecretFiles
 
 _REDIS = re.compile(r"rediss?://")
@@ -34,7 +35,8 @@ class Settings(BaseSettings):
         hide_input_in_errors=True, frozen=True, env_ignore_empty=True, validate_default=True
     )
 
-    # The embedded stack says so itself. Everywhere else the rules of production hold.
+    # The embedded stack says so itself, and keeps to this machine. Everywhere else the rules of
+    # production hold.
     embedded: bool = False
 
     # id:base64 of 32 bytes, the newest first: what encrypts personal data and what enters Temporal.
@@ -110,7 +112,7 @@ class Settings(BaseSettings):
     smtp_tls: bool = False
     mail_from: str = "orders@example.com"
 
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     # Who the audit trail says runs a command, where it is not the user of this machine.
     operator: str | None = None
 
@@ -152,10 +154,28 @@ class Settings(BaseSettings):
 
     @field_validator("*")
     @classmethod
-    def _fit_for_production(cls, value: Any, info: ValidationInfo) -> Any:
+    def _fit_for_its_place(cls, value: Any, info: ValidationInfo) -> Any:
         # A rule sees the fields that stand above its own.
-        if info.field_name is not None and not info.data.get("embedded"):
-            require_fit(info.field_name, value, info.data)
+        name = str(info.field_name)
+        if info.data.get("embedded"):
+            require_here(name, value)
+        else:
+            require_fit(name, value, info.data)
+        return value
+
+    @field_validator(
+        "temporal_tls_client_cert_path",
+        "temporal_tls_client_key_path",
+        "temporal_tls_server_ca_cert_path",
+        "stripe_ca_cert_path",
+    )
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                Path(value).open("rb").close()
+            except OSError as error:
+                raise ValueError(f"{value} cannot be read: {error.strerror}") from None
         return value
 
     @field_validator("database_url", "database_owner_url")

@@ -1,5 +1,5 @@
 """What production demands of the settings: strong secrets, each its own, and TLS for whatever
-leaves this machine.
+leaves this machine. And what the embedded stack, which may be weak, demands: that nothing does.
 
 What stays on the machine, on a Unix socket or a loopback address, may be plain: who could listen
 there is root, who reads the process's memory as well; and there stand the proxies that speak TLS
@@ -12,7 +12,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
@@ -23,10 +23,13 @@ from app.strength import require_random, require_random_bytes
 _KEY_BYTES = 32
 _KEY_CHARACTERS = 32
 _PASSWORD_CHARACTERS = 20
+_MAIL_PASSWORD_CHARACTERS = 16  # those that mail services make
 _STRIPE_KEY = re.compile(r"[sr]k_(live|test)_([A-Za-z0-9]*)", re.ASCII)
 _STRIPE_KEY_CHARACTERS = 24
 # With one of these a Unix socket's name is not where the connection goes.
 _ELSEWHERE = frozenset({"hostaddr", "service"})
+# With another value Redis need not prove who it is.
+_VERIFIED = {"ssl_cert_reqs": "required", "ssl_check_hostname": "true"}
 
 
 def require_fit(name: str, value: Any, above: Mapping[str, Any]) -> None:
@@ -44,6 +47,17 @@ def require_fit(name: str, value: Any, above: Mapping[str, Any]) -> None:
     for other, known in above.items():
         if not set(own).isdisjoint(_secrets(other, known)):
             raise ValueError(f"it is the same as {other.upper()}. Make one of its own")
+
+
+def require_here(name: str, value: Any) -> None:
+    """Raises ValueError unless a setting of the embedded stack keeps it on this machine: what may
+    be weak there is reached by nobody else, and reaches nobody."""
+    is_here = _PLACES.get(name)
+    if is_here is not None and value is not None and not is_here(value):
+        raise ValueError(
+            "it is not an address of this machine alone, and with EMBEDDED no rule of production "
+            "holds. Change it, or take EMBEDDED out: only `tillflow run` sets it"
+        )
 
 
 def read_url(url: SecretStr) -> URL:
@@ -108,6 +122,14 @@ def _password(text: str) -> None:
     require_random(text, _PASSWORD_CHARACTERS)
 
 
+def _mail_password(text: str) -> None:
+    require_random(text, _MAIL_PASSWORD_CHARACTERS)
+
+
+def _temporal_key(text: str) -> None:
+    require_random(text, _KEY_CHARACTERS)
+
+
 def _database(value: SecretStr, _: Mapping[str, Any]) -> None:
     url = read_url(value)
     if url.password is not None:
@@ -139,7 +161,9 @@ def _is_loopback(host: str | None) -> bool:
 
 def _temporal(address: str, above: Mapping[str, Any]) -> None:
     certificate = ("temporal_tls_client_cert_path", "temporal_tls_client_key_path")
-    if above.get("temporal_api_key") is None and not all(above.get(name) for name in certificate):
+    if not above.keys() >= {"temporal_api_key", *certificate}:
+        return  # one of them was given, and what is wrong with it is told
+    if above["temporal_api_key"] is None and not all(above[name] for name in certificate):
         if _is_loopback(urlsplit(f"//{address}").hostname):
             return
         raise ValueError(
@@ -168,6 +192,9 @@ def _redis(url: SecretStr | None, _: Mapping[str, Any]) -> None:
         return
     if parts.scheme != "rediss":
         raise ValueError("the connection leaves this machine without TLS. Begin with rediss://")
+    for option, told in parse_qsl(parts.query):
+        if told.lower() != _VERIFIED.get(option, told.lower()):
+            raise ValueError(f"{option} lets any server be this one. Take it out")
     _advised(_password, parts.password or "", "Give the user another one: openssl rand -hex 32")
 
 
@@ -183,6 +210,7 @@ _SECRETS: dict[str, tuple[Callable[[str], None], str]] = {
     ),
     "database_password": (_password, "Make it with: openssl rand -hex 32"),
     "database_owner_password": (_password, "Make it with: openssl rand -hex 32"),
+    "temporal_api_key": (_temporal_key, "Copy it whole from where Temporal made it"),
     "stripe_api_key": (_stripe_key, "Copy it whole from Stripe's dashboard, Developers, API keys"),
     "stripe_webhook_secret": (
         _webhook_secret,
@@ -192,6 +220,7 @@ _SECRETS: dict[str, tuple[Callable[[str], None], str]] = {
         _callback_secret,
         'Make it with: echo "whsec_$(openssl rand -base64 32)"',
     ),
+    "smtp_password": (_mail_password, "Give the user another one: openssl rand -hex 32"),
 }
 _CONNECTIONS: dict[str, Callable[[Any, Mapping[str, Any]], None]] = {
     "database_url": _database,
@@ -201,4 +230,14 @@ _CONNECTIONS: dict[str, Callable[[Any, Mapping[str, Any]], None]] = {
     "codec_ui_origin": _ui,
     "redis_url": _redis,
     "smtp_tls": _mail,
+}
+_PLACES: dict[str, Callable[[Any], bool]] = {
+    "api_host": _is_loopback,
+    "codec_host": _is_loopback,
+    "smtp_host": _is_loopback,
+    "database_url": lambda url: _is_local(read_url(url)),
+    "database_owner_url": lambda url: _is_local(read_url(url)),
+    "temporal_address": lambda address: _is_loopback(urlsplit(f"//{address}").hostname),
+    "stripe_api_base": lambda url: _is_loopback(urlsplit(url).hostname),
+    "redis_url": lambda url: _is_loopback(urlsplit(url.get_secret_value()).hostname),
 }

@@ -47,8 +47,9 @@ def settings_with(**known: Any) -> Settings:
     needed = {
         "embedded": True,
         "encryption_keys": "tests:" + b64encode(b"encryption key of the tests: 32!").decode(),
-        "database_url": "postgresql+psycopg://nowhere",
-        "temporal_address": "nowhere:7233",
+        "database_url": "postgresql+psycopg://127.0.0.1:1/nowhere",
+        "temporal_address": "127.0.0.1:1",
+        "stripe_api_base": "http://127.0.0.1:1",
         "stripe_api_key": KEY,
         "stripe_webhook_secret": SECRET,
         "callback_secret": "whsec_" + b64encode(b"callback secret of the tests").decode(),

@@ -75,7 +75,13 @@ def test_a_limit_is_a_number_and_a_time(written: str) -> None:
         settings_with(declines_per_key=written)
 
 
+@pytest.mark.parametrize("written", ["nonsense", "info", "5"])
+def test_a_level_that_is_none_is_refused_at_the_start(written: str) -> None:
+    with pytest.raises(ValidationError, match="'DEBUG', 'INFO', 'WARNING' or 'ERROR'"):
+        settings_with(log_level=written)
+
+
 def test_the_address_of_redis_is_one() -> None:
     with pytest.raises(ValidationError, match="rediss://") as wrong:
-        settings_with(redis_url="http://user:secret-word@redis.example.net")
+        settings_with(redis_url="http://user:secret-word@127.0.0.1")
     assert "secret-word" not in str(wrong.value)

@@ -1,7 +1,10 @@
 """The service's role in PostgreSQL uses every table, and changes nothing that is append-only."""
 
 import asyncio
+import os
+import re
 import secrets
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -16,8 +19,9 @@ from app.db.engine import create_engine
 from app.db.records import PostgresRecords
 from app.db.roles import APPEND_ONLY, RoleError, let_use, require_lesser
 from app.domain.order import Order
+from app.embedded.part import ROOT
 from app.wiring import build
-from tests.conftest import settings_with
+from tests.conftest import environment_of, settings_with
 from tests.db.audited import ACTION, KEYRING
 
 
@@ -92,6 +96,18 @@ async def test_a_service_that_could_change_history_does_not_start(
         await owner.execute(text(f"GRANT DELETE ON journal TO {role}"))
     with pytest.raises(RoleError):
         await require_lesser(service)
+
+
+async def test_a_worker_that_could_change_history_ends_with_a_line(database_url: str) -> None:
+    worker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "worker.py"),
+        cwd=ROOT,
+        env={"PATH": os.defpath, **environment_of(database_url=database_url)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, told = await asyncio.wait_for(worker.communicate(), 60)
+    assert worker.returncode == 1
+    assert re.fullmatch(rb"tillflow: the role in DATABASE_URL .*\n", told)
 
 
 async def test_an_owner_who_may_make_no_roles_says_so(service_url: str, database_url: str) -> None:

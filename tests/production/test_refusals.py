@@ -21,6 +21,8 @@ DATABASE = "postgresql+psycopg://tillflow:{}@db.example.net/tillflow?sslmode=ver
 CHANCE = random.Random("tillflow")  # noqa: S311
 PASSWORD = CHANCE.randbytes(32).hex()
 
+REDIS = f"rediss://tillflow:{CHANCE.randbytes(32).hex()}@redis.example.net/0"
+
 
 def random_key() -> str:
     return b64encode(CHANCE.randbytes(32)).decode()
@@ -35,6 +37,7 @@ FIT: dict[str, Any] = {
     "stripe_webhook_secret": f"whsec_{CHANCE.randbytes(16).hex()}",
     "callback_secret": f"whsec_{random_key()}",
 }
+MTLS = {"temporal_tls_client_cert_path": __file__, "temporal_tls_client_key_path": __file__}
 TEXT_KEY = b64encode(b"this is thirty-two bytes of text").decode()
 STEPS = b64encode(bytes(range(32))).decode()
 TWICE = b64encode(CHANCE.randbytes(16) * 2).decode()
@@ -87,6 +90,14 @@ def _nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
         ("redis_url", f"redis://tillflow:{CHANCE.randbytes(32).hex()}@redis.example.net/0", "TLS"),
         ("redis_url", "rediss://redis.example.net/0", "openssl"),
         ("redis_url", "rediss://tillflow:hunter2@redis.example.net/0", "20"),
+        ("redis_url", f"{REDIS}?ssl_cert_reqs=none", "ssl_cert_reqs"),
+        ("redis_url", f"{REDIS}?ssl_cert_reqs=optional", "ssl_cert_reqs"),
+        ("redis_url", f"{REDIS}?ssl%5Fcert_reqs=required&ssl_cert_reqs=none", "ssl_cert_reqs"),
+        ("redis_url", f"{REDIS}?ssl_check_hostname=False", "ssl_check_hostname"),
+        ("temporal_api_key", "changeme", "32"),
+        ("temporal_api_key", "change-me-to-the-key-that-temporal-made", "words"),
+        ("smtp_password", "password", "16"),
+        ("smtp_password", "mail-password-of-the-shop", "words"),
         ("codec_ui_origin", "http://temporal.example.net", "https"),
         ("codec_ui_origin", "https://temporal.example.net/", "pattern"),
     ],
@@ -105,7 +116,8 @@ def test_a_weak_secret_is_refused_and_not_shown(name: str, value: str, word: str
     "fit",
     [
         {},
-        {"redis_url": f"rediss://tillflow:{CHANCE.randbytes(32).hex()}@redis.example.net/0"},
+        {"redis_url": REDIS},
+        {"redis_url": f"{REDIS}?ssl_cert_reqs=required&ssl_ca_certs=/certificates/ca.crt"},
         {"redis_url": "redis://127.0.0.1:6379/0"},
         {"stripe_api_key": f"sk_test_{CHANCE.randbytes(24).hex()}"},
         {"stripe_api_key": f"rk_live_{CHANCE.randbytes(24).hex()}"},
@@ -171,9 +183,9 @@ def test_a_database_on_this_machine_needs_none(url: str) -> None:
     "weak",
     [
         {},
-        {"temporal_tls_client_cert_path": "client.crt"},
-        {"temporal_tls_client_key_path": "client.key"},
-        {"temporal_tls_server_ca_cert_path": "ca.crt", "temporal_tls_server_name": "temporal"},
+        {"temporal_tls_client_cert_path": __file__},
+        {"temporal_tls_client_key_path": __file__},
+        {"temporal_tls_server_ca_cert_path": __file__, "temporal_tls_server_name": "temporal"},
         {"temporal_address": "localhost@example.net:7233"},
     ],
 )
@@ -185,7 +197,7 @@ def test_temporal_elsewhere_is_told_who_we_are_over_tls(weak: dict[str, str]) ->
 @pytest.mark.parametrize(
     "fit",
     [
-        {"temporal_tls_client_cert_path": "a", "temporal_tls_client_key_path": "b"},
+        MTLS,
         {"temporal_address": "127.0.0.1:7233"},
         {"temporal_address": "[::1]:7233"},
         {"temporal_address": "localhost:7233"},
@@ -203,10 +215,59 @@ def test_a_mail_password_is_not_sent_in_clear() -> None:
     assert told(**{**mail, "smtp_host": "127.0.0.1"}) == []
 
 
+HERE = {
+    "database_url": "postgresql+psycopg://tillflow@127.0.0.1/tillflow",
+    "temporal_address": "127.0.0.1:7233",
+    "stripe_api_base": "http://127.0.0.1:8701",
+}
+
+
 def test_the_embedded_stack_alone_may_be_weak() -> None:
-    weak = {"stripe_api_key": "sk_test_sandbox", "temporal_api_key": None}
+    weak = {**HERE, "stripe_api_key": "sk_test_sandbox", "callback_secret": "letmein"}
     assert told(**weak, embedded=True) == []
     assert len(told(**weak)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "elsewhere"),
+    [
+        ("api_host", "0.0.0.0"),  # noqa: S104
+        ("api_host", "::"),
+        ("codec_host", "192.0.2.7"),
+        ("smtp_host", "mail.example.net"),
+        ("database_url", "postgresql+psycopg://tillflow@db.example.net/tillflow"),
+        ("database_url", FIT["database_url"]),
+        ("database_owner_url", "postgresql+psycopg://postgres@127.0.0.1/x?hostaddr=203.0.113.7"),
+        ("temporal_address", "temporal:7233"),
+        ("stripe_api_base", "https://api.stripe.com"),
+        ("redis_url", REDIS),
+    ],
+)
+def test_the_embedded_stack_keeps_to_this_machine(name: str, elsewhere: str) -> None:
+    [line] = told(**{**HERE, "embedded": True, name: elsewhere})
+    assert line.startswith(f"{name.upper()}: it is not an address of this machine alone")
+
+
+def test_without_an_address_the_embedded_stack_has_none_elsewhere() -> None:
+    known = {name: value for name, value in HERE.items() if name != "stripe_api_base"}
+    [line] = told(**known, embedded=True)  # its default is Stripe's own
+    assert line.startswith("STRIPE_API_BASE: it is not an address of this machine alone")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "temporal_tls_client_cert_path",
+        "temporal_tls_client_key_path",
+        "temporal_tls_server_ca_cert_path",
+        "stripe_ca_cert_path",
+    ],
+)
+def test_a_certificate_that_cannot_be_read_is_named(name: str, tmp_path: Path) -> None:
+    [line] = told(**{"temporal_api_key": None, **MTLS, name: str(tmp_path / "nowhere.crt")})
+    assert (
+        line == f"{name.upper()}: {tmp_path}/nowhere.crt cannot be read: No such file or directory"
+    )
 
 
 def test_every_process_ends_with_all_that_is_wrong_at_once(tmp_path: Path) -> None:
