@@ -116,13 +116,12 @@ async def _admitted(request: Request, needed: Scope) -> Client:
             raise NotAuthenticatedError("An API key is needed")
         client = await parts_of(request).api_keys.authenticate(offered, needed)
     except NotAuthenticatedError as error:
-        trace.who = error.client.name if error.client is not None else None
-        trace.key_id = error.key_id
+        trace.refused(error)
         raise ProblemError(Kind.UNAUTHORIZED, f"{error}. {_HOW}") from None
     except ScopeMissingError as error:
-        trace.who, trace.key_id = error.client.name, error.client.key_id
+        trace.refused(error)
         raise ProblemError(
             Kind.FORBIDDEN, f"{error}. Nothing was done.", extra={"needed_scope": error.needed}
         ) from None
-    trace.who, trace.key_id = client.name, client.key_id
+    trace.admitted(client)
     return client

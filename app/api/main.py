@@ -20,7 +20,7 @@ from app.api import (
     reconciliations,
     refunds,
 )
-from app.api.access import check_doors, with_keys
+from app.api.access import DOORS, check_doors, with_keys
 from app.api.addresses import NoCardsInAddresses
 from app.api.audit import Audited
 from app.api.body_limit import BodyLimit
@@ -48,6 +48,7 @@ def create_app(parts: Parts | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         built = parts or await _from_environment()
         app.state.parts = built
+        app.state.audit = built.audit
         app.state.deliverers = Deliverers(built.delivery.deliver_waiting)
         app.state.watchers = Watchers()
         yield
@@ -72,7 +73,7 @@ def create_app(parts: Parts | None = None) -> FastAPI:
     problems.install(app)
     app.add_middleware(NoCardsInAddresses)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Audited)  # outside of all that answers
+    app.add_middleware(Audited, doors=DOORS)  # outside of all that answers
     app.add_middleware(SecurityHeaders)
     app.include_router(callbacks.router)
     app.include_router(callback_lists.router)

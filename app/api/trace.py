@@ -6,6 +6,8 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from app.domain.api_keys import Client, NotAuthenticatedError, ScopeMissingError
+
 
 @dataclass
 class Trace:
@@ -14,6 +16,17 @@ class Trace:
     who: str | None = None
     key_id: str | None = None
     object: str | None = None
+
+    def admitted(self, client: Client) -> None:
+        """It is `client` who is calling."""
+        self.who, self.key_id = client.name, client.key_id
+
+    def refused(self, error: NotAuthenticatedError | ScopeMissingError) -> None:
+        """It is somebody who may not come in."""
+        if error.client is not None:
+            self.admitted(error.client)
+        elif isinstance(error, NotAuthenticatedError):
+            self.key_id = error.key_id
 
 
 def trace_of(request: HTTPConnection) -> Trace:

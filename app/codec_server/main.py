@@ -2,12 +2,12 @@
 
 It speaks Temporal's remote codec protocol (docs.temporal.io/codec-server), of which decoding is
 enough: nobody starts or signals a workflow of ours by hand. A browser logs in with an API key and
-has a cookie from then on; a program sends its key as `Authorization: Bearer …`. Who had something
-decoded is logged, without a word of it.
+has a cookie from then on; a program sends its key as `Authorization: Bearer …`. The audit trail
+tells who had something decoded, without a word of it.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qs
 
 import structlog
@@ -20,12 +20,16 @@ from starlette.exceptions import HTTPException
 from temporalio.api.common.v1 import Payload, Payloads
 
 from app.api import problems
+from app.api.audit import Audited
 from app.api.headers import SecurityHeaders
 from app.api.problems import FieldError, Kind, ProblemError
+from app.api.trace import trace_of
 from app.codec_server import page
+from app.codec_server.reading import DECODE, ReadingByMinute
 from app.codec_server.sessions import SECONDS, Sessions
 from app.config import Settings
 from app.db.api_keys import ApiKeys
+from app.db.audit import AuditTrail
 from app.db.engine import create_engine
 from app.domain.api_keys import Client, NotAuthenticatedError, Scope, ScopeMissingError
 from app.keyring import TamperedError, UnknownKeyError
@@ -36,6 +40,8 @@ from app.temporal.codec import EncryptionCodec
 _MOST_LOG_IN_BYTES = 1024
 # A page of histories: Temporal itself takes no payload of more than two megabytes.
 _MOST_PAYLOADS_BYTES = 16 * 1024 * 1024
+# What the audit trail tells of: nobody is shown anything at the others.
+_DOORS = {"POST /login": Scope.OPERATOR, "POST /logout": None, DECODE: Scope.OPERATOR}
 _HOW = "Log in at this server's address, or send `Authorization: Bearer <API key>`."
 _log = structlog.get_logger()
 
@@ -70,9 +76,9 @@ class CodecServer:
         try:
             client = await self._api_keys.authenticate(offered.strip(), Scope.OPERATOR)
         except (NotAuthenticatedError, ScopeMissingError) as error:
-            _tell("operator not logged in", error.client, request, reason=str(error))
+            trace_of(request).refused(error)
             return page.logged_out(f"{error}.", _status(error))
-        _tell("operator logged in", client, request)
+        trace_of(request).admitted(client)
         answer = RedirectResponse("./", 303)
         answer.set_cookie(
             self._cookie,
@@ -87,6 +93,9 @@ class CodecServer:
     async def log_out(self, request: Request) -> Response:
         """Have the browser forget its session."""
         _require_own_page(request)
+        with suppress(NotAuthenticatedError, ScopeMissingError):
+            client = await self._sessions.client(request.cookies.get(self._cookie, ""))
+            trace_of(request).admitted(client)
         answer = RedirectResponse("./", 303)
         answer.delete_cookie(self._cookie, httponly=True, samesite="strict", secure=self._secure)
         return answer
@@ -94,10 +103,9 @@ class CodecServer:
     async def decode(self, request: Request) -> Response:
         """The payloads of the body, in clear. One that cannot be read stays as it is: its key's id
         stands beside it."""
-        client = await self._operator(request)
+        trace_of(request).admitted(await self._operator(request))
         asked = await _payloads(request)
         told = Payloads(payloads=[await self._readable(each) for each in asked.payloads])
-        _tell("payloads decoded", client, request, payloads=len(told.payloads))
         return Response(json_format.MessageToJson(told), media_type="application/json")
 
     async def _operator(self, request: Request) -> Client:
@@ -110,7 +118,7 @@ class CodecServer:
                 raise NotAuthenticatedError("An API key is needed")
             return await self._sessions.client(request.cookies.get(self._cookie, ""))
         except (NotAuthenticatedError, ScopeMissingError) as error:
-            _tell("payloads not decoded", error.client, request, reason=str(error))
+            trace_of(request).refused(error)
             kind = Kind.UNAUTHORIZED if _status(error) == 401 else Kind.FORBIDDEN
             raise ProblemError(kind, f"{error}. {_HOW}") from None
 
@@ -129,15 +137,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings = Settings()
         configure(settings.log_level)
     engine = create_engine(settings.database_url.get_secret_value())
+    trail = AuditTrail(engine, settings.keyring())
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.audit = ReadingByMinute(trail)
         yield
+        await trail.close()
         await engine.dispose()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     problems.install(app)
     app.add_exception_handler(HTTPException, _no_door)
+    app.add_middleware(Audited, doors=_DOORS)
     # The UI is at another port or name: browsers ask whether it may read our answers.
     app.add_middleware(
         CORSMiddleware,
@@ -195,10 +207,3 @@ async def _payloads(request: Request) -> Payloads:
 
 def _status(error: NotAuthenticatedError | ScopeMissingError) -> int:
     return 401 if isinstance(error, NotAuthenticatedError) else 403
-
-
-def _tell(what: str, client: Client | None, request: Request, **more: object) -> None:
-    """Write to the log who did `what`, and from where."""
-    who = {"client": client.name, "key_id": client.key_id} if client is not None else {}
-    address = request.client.host if request.client is not None else None
-    _log.info(what, **who, address=address, **more)

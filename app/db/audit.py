@@ -8,6 +8,7 @@ is written is the next batch; where nobody else wrote in between, a batch is one
 
 import asyncio
 from dataclasses import asdict, fields
+from typing import Protocol
 
 import structlog
 from sqlalchemy import text
@@ -44,6 +45,17 @@ _APPEND = text(
 )
 
 
+class Trail(Protocol):
+    """Where it is told what somebody did."""
+
+    async def record(self, action: Action) -> None:
+        """Returns when `action` stands there for good. Raises RecordsUnavailableError when it
+        cannot be written; it is in the log then."""
+
+    def note(self, action: Action) -> None:
+        """Have `action` written soon; where it cannot be, it is in the log."""
+
+
 class AuditTrail:
     """Writes what somebody did: one task, for everybody who waits at that moment."""
 
@@ -64,8 +76,8 @@ class AuditTrail:
         await self._hand_over(action)
 
     def note(self, action: Action) -> None:
-        """Have `action` written soon; where it cannot be, it is in the log. For what was refused
-        and has changed nothing: it waits for no database that is away, and fills no memory."""
+        """Have `action` written soon; where it cannot be, it is in the log. For what has changed
+        nothing: it waits for no database that is away, and fills no memory."""
         if len(self._waiting) >= _MOST_WAITING:
             _lost(action, "too much waits")
             return

@@ -4,6 +4,7 @@ refused."""
 import asyncio
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -210,11 +211,50 @@ async def test_what_the_trail_cannot_tell_of_is_not_said_to_be_done(
         told = problem(answer, 503, "service-unavailable")
         assert "audit trail" in told["detail"]
         assert answer.headers["retry-after"]
-        problem(await storefront.post("/api/payment/none/cancel"), 404, "not-found")
         async with engine.begin() as connection:
             await connection.execute(text("ALTER TABLE audit_end_away RENAME TO audit_end"))
         assert (await storefront.post(CALLBACK, **sent)).status_code == 200
     assert (await verify(engine, settings_with().keyring())).number == 1
+
+
+async def test_a_decline_that_the_trail_cannot_tell_of_is_told_when_it_can(
+    running: Running,
+) -> None:
+    body, key = by_token(new_order("untold"), "pm_card_chargeDeclined"), {"Idempotency-Key": "1"}
+    order_id = body["order_id"]
+    url = running.stack.postgres.url.replace("+psycopg", "")
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as owner:
+        await owner.execute("ALTER TABLE audit_end RENAME TO audit_end_away")
+        try:
+            untold = await running.initiate(body, headers=key)
+        finally:
+            await owner.execute("ALTER TABLE audit_end_away RENAME TO audit_end")
+    assert "audit trail" in problem(untold, 503, "service-unavailable")["detail"]
+    problem(await running.initiate(body, headers=key), 400, "payment-declined")
+    assert by_us(INITIATED, 400) in await told(running, order_id)
+    attempts = "SELECT count(*) FROM payment_events WHERE order_id = %s AND event = 'attempted'"
+    assert await running.query(attempts, order_id) == [(1,)]
+
+
+async def test_who_is_told_503_and_may_have_changed_something_stands_there_before(
+    database_url: str, records: PostgresRecords, engine: AsyncEngine
+) -> None:
+    async with api(database_url) as storefront:  # with Temporal away
+        async with engine.begin() as other:
+            await other.execute(text("SELECT FROM audit_end FOR UPDATE"))
+            asked = asyncio.create_task(storefront.post(INITIATE, json=by_token("order-1")))
+
+            async def waits() -> bool:
+                blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                return bool(await other.scalar(blocked))
+
+            await eventually(waits)
+            assert not asked.done()
+        problem(await asked, 503, "service-unavailable")
+        assert await records.find_order("order-1") is not None
+        async with engine.connect() as connection:
+            rows = await connection.execute(text("SELECT object, result FROM audit"))
+            assert [tuple(row) for row in rows] == [("order-1", "503")]
 
 
 async def test_a_flood_of_strangers_is_told_of_in_few_transactions(

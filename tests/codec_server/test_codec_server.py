@@ -1,17 +1,17 @@
 """Who may read what Temporal keeps, and who may not. What the UI's browser does with it is in
 `tests/walk/test_codec_server.py`."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import pytest
 from google.protobuf import json_format
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from structlog.testing import capture_logs
 from temporalio.api.common.v1 import Payload, Payloads
 
 from app.codec_server.main import create_app
@@ -220,21 +220,76 @@ async def test_what_is_too_long_is_refused(codec: Codec) -> None:
     assert (await codec.http.post("/decode", content=body)).status_code == 401
 
 
-async def test_who_reads_is_logged_and_not_what(codec: Codec, engine: AsyncEngine) -> None:
+async def told_of(engine: AsyncEngine) -> list[tuple[str | None, ...]]:
+    """What stands in the audit trail."""
+    async with engine.connect() as connection:
+        rows = await connection.execute(
+            text("SELECT who, key_id, source, what, result FROM audit ORDER BY number")
+        )
+        return [tuple(row) for row in rows]
+
+
+async def test_who_reads_stands_in_the_audit_trail_and_not_what(
+    codec: Codec, engine: AsyncEngine
+) -> None:
     key = await key_of(engine, "back-office", Scope.OPERATOR)
-    with capture_logs() as logs:
-        await codec.decode(await encrypted())
-        await codec.log_in(key)
-        await codec.decode(await encrypted(), await encrypted(), Origin=UI)
-    who: dict[str, Any] = {
-        "client": "back-office",
-        "key_id": key.removeprefix("tillflow_").partition(".")[0],
-        "address": "127.0.0.1",
-        "log_level": "info",
-    }
-    assert logs[0]["event"] == "payloads not decoded"
-    assert logs[1:] == [
-        {"event": "operator logged in", **who},
-        {"event": "payloads decoded", "payloads": 2, **who},
+    key_id = key.removeprefix("tillflow_").partition(".")[0]
+    await codec.decode(await encrypted())
+    await codec.log_in(key[:-1] + "~")
+    await codec.log_in(key, Origin="https://evil.example.com")
+    await codec.log_in(key)
+    await codec.decode(await encrypted(), Origin=UI)
+    await codec.http.post("/logout")
+    us, stranger = ("back-office", key_id, "127.0.0.1"), (None, None, "127.0.0.1")
+    expected = [
+        (*stranger, "POST /decode", "401"),
+        (*stranger, "POST /login", "401"),
+        (*stranger, "POST /login", "403"),
+        (*us, "POST /login", "303"),
+        (*us, "POST /decode", "200"),
+        (*us, "POST /logout", "303"),
     ]
-    assert SECRET not in str(logs)
+    assert await told_of(engine) == expected
+    async with engine.connect() as connection:
+        everything = await connection.scalar(text("SELECT string_agg(audit::text, '') FROM audit"))
+    assert SECRET not in everything
+    assert key.partition(".")[2] not in everything
+
+
+async def test_who_reads_a_whole_page_is_one_row_a_minute(
+    codec: Codec, engine: AsyncEngine
+) -> None:
+    payload = await encrypted()
+    for bearer in (f"Bearer {DEVELOPMENT_API_KEY}", "Bearer nonsense"):
+        await asyncio.gather(*(codec.decode(payload, Authorization=bearer) for _ in range(50)))
+    other = await key_of(engine, "back-office", Scope.OPERATOR)
+    await codec.decode(payload, Authorization=f"Bearer {other}")
+    async with engine.connect() as connection:
+        rows = await connection.execute(
+            text(
+                "SELECT who, count(*) = count(DISTINCT date_trunc('minute', at)) FROM audit"
+                " GROUP BY who, result"
+            )
+        )
+        assert dict(rows.all()) == {
+            "development": True,
+            None: True,
+            "back-office": True,
+        }
+
+
+async def test_nothing_is_shown_that_the_trail_cannot_tell_of(
+    codec: Codec, engine: AsyncEngine
+) -> None:
+    bearer = {"Authorization": f"Bearer {DEVELOPMENT_API_KEY}"}
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE audit_end RENAME TO audit_end_away"))
+    answer = await codec.decode(await encrypted(), Origin=UI, **bearer)
+    assert (answer.status_code, SECRET in answer.text) == (503, False)
+    assert answer.headers["Access-Control-Allow-Origin"] == UI
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    logged_in = await codec.log_in(DEVELOPMENT_API_KEY)
+    assert (logged_in.status_code, logged_in.headers.get("Set-Cookie")) == (503, None)
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE audit_end_away RENAME TO audit_end"))
+    assert told(await codec.decode(await encrypted(), **bearer)) == [CLEAR]
