@@ -51,7 +51,7 @@ async def check(engine: AsyncEngine, at_a_time: int = _ORDERS_AT_A_TIME) -> Asyn
                 )
             ).all()
             names = [order.order_id for order in orders]
-            known = await facts.of_orders(session, names)
+            known = await facts.of_orders(session, None, names)
             kept = await journal.balances_of(session, names)
         if not orders:
             return

@@ -47,6 +47,7 @@ class PostgresRecords:
     def __init__(self, engine: AsyncEngine, gateway: str, keyring: Keyring) -> None:
         self._engine = engine
         self._gateway = gateway
+        self._keyring = keyring
         self._personal = PersonalData(keyring)
 
     async def open_order(self, order: Order) -> tuple[Order, Payment]:
@@ -73,7 +74,7 @@ class PostgresRecords:
                 return order, await self._append(session, order, [fact])
             row = await session.get_one(OrderRow, order.order_id)
             known = self._whole(row)
-            return known, await _payment(session, known)
+            return known, await self._payment(session, known)
 
     async def find_order(self, order_id: str) -> Order | None:
         async with transaction(self._engine) as session:
@@ -83,7 +84,7 @@ class PostgresRecords:
     async def find_payment(self, order_id: str) -> Payment | None:
         async with transaction(self._engine) as session:
             row = await session.get(OrderRow, order_id)
-            return await _payment(session, _order(row)) if row is not None else None
+            return await self._payment(session, _order(row)) if row is not None else None
 
     async def find_order_paid_by(self, transaction_id: str) -> str | None:
         async with transaction(self._engine) as session:
@@ -100,7 +101,7 @@ class PostgresRecords:
 
     async def facts(self, order_id: str) -> list[Fact]:
         async with transaction(self._engine) as session:
-            return await _facts(session, order_id)
+            return await self._facts(session, order_id)
 
     async def append(self, order_id: str, facts: Sequence[Fact]) -> Payment:
         async with transaction(self._engine) as session:
@@ -110,7 +111,7 @@ class PostgresRecords:
     async def open_refund(self, order_id: str, name: str, amount: int, reason: str | None) -> Fact:
         async with transaction(self._engine) as session:
             order = await _locked(session, order_id)
-            facts = await _facts(session, order_id)
+            facts = await self._facts(session, order_id)
             noted = next((fact for fact in facts if fact.refund == name), None)
             if noted is not None:
                 return noted
@@ -224,10 +225,17 @@ class PostgresRecords:
         email, mandate = self._personal.open(row)
         return replace(_order(row), customer_email=email, mandate=mandate)
 
+    async def _facts(self, session: AsyncSession, order_id: str) -> list[Fact]:
+        return (await fact_rows.of_orders(session, self._keyring, [order_id]))[order_id]
+
+    async def _payment(self, session: AsyncSession, order: Order) -> Payment:
+        facts = await self._facts(session, order.order_id)
+        return fold(Payment(order.order_id, order.amount), facts)
+
     async def _append(self, session: AsyncSession, order: Order, facts: Sequence[Fact]) -> Payment:
         payment = Payment(order.order_id, order.amount)
         keys = set()
-        for fact in await _facts(session, order.order_id):
+        for fact in await self._facts(session, order.order_id):
             keys.add(fact.key)
             payment = apply(payment, fact)
         new: list[Fact] = []
@@ -239,7 +247,7 @@ class PostgresRecords:
                 new.append(fact)
                 posted = postings(before, payment)
                 entries += journal.entry(order.order_id, fact.key, fact.at, posted)
-        await fact_rows.append(session, order.order_id, new)
+        await fact_rows.append(session, self._keyring, order.order_id, new)
         await journal.append(session, entries)
         await self._project(session, payment)
         return payment
@@ -291,11 +299,3 @@ async def _locked(session: AsyncSession, order_id: str) -> Order:
     """The order. The lock puts its writers in a row; whoever only refers to the order, as the inbox
     does, needs not wait for them."""
     return _order(await session.get_one(OrderRow, order_id, with_for_update={"key_share": True}))
-
-
-async def _facts(session: AsyncSession, order_id: str) -> list[Fact]:
-    return (await fact_rows.of_orders(session, [order_id]))[order_id]
-
-
-async def _payment(session: AsyncSession, order: Order) -> Payment:
-    return fold(Payment(order.order_id, order.amount), await _facts(session, order.order_id))
