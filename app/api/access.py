@@ -42,7 +42,7 @@ _HOW = "Send yours as `Authorization: Bearer <API key>`."
 
 
 class KeyedRoute(APIRoute):
-    """A route that an API key with its scope opens. Nothing of the body is read before."""
+    """A route that an API key with its scope opens. Before, nobody looks at what the body says."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         [method] = options["methods"]

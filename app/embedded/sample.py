@@ -23,12 +23,7 @@ def storefront_body() -> dict[str, Any]:
         "payment_method": "credit_card",
         "amount": 49.99,
         "currency": "usd",
-        "credit_card": {
-            "number": "4111 1111 1111 1111",
-            "expiry_month": "12",
-            "expiry_year": "30",
-            "cvv": "123",
-        },
+        "payment_method_token": "pm_card_visa",  # no secret  # nosec B105
     }
 
 

@@ -122,7 +122,7 @@ async def test_with_the_database_away_nobody_comes_in_and_nobody_is_turned_away(
                 assert answer.headers["retry-after"]
 
 
-async def test_what_a_stranger_sends_is_not_even_read(stranger: httpx.AsyncClient) -> None:
+async def test_what_a_stranger_says_is_not_even_looked_at(stranger: httpx.AsyncClient) -> None:
     json = {"Content-Type": "application/json"}
     answer = await stranger.post("/api/payment/initiate", content=b"{", headers=json)
     problem(answer, 401, "unauthorized")

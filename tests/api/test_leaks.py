@@ -3,12 +3,15 @@
 Every test lets the leak happen, sees that it did, and looks at what came out.
 """
 
+import asyncio
+import json
 import logging
 import os
 import re
 import subprocess
 import sys
 import textwrap
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,9 +21,12 @@ from sqlalchemy.exc import DBAPIError
 
 from app.api import schemas
 from app.db.engine import create_engine
+from app.domain.api_keys import DEVELOPMENT_API_KEY
 from app.domain.card_numbers import holds_card_number
 from app.embedded.part import ROOT
+from app.embedded.ports import HOST
 from tests.api.problems import problem
+from tests.embedded.processes import called_by
 from tests.lockfile import PRODUCTION, pins
 from tests.sweep import wrong
 from tests.sweep.canaries import Canary
@@ -88,6 +94,33 @@ def test_what_is_logged_holds_no_card() -> None:
         assert told in output
     assert not re.search("httpx|httpcore|stripe", output)
     assert not _SECRET.search(output)
+
+
+def test_a_line_of_the_log_is_one_object_whatever_it_tells_of() -> None:
+    output = said(
+        """
+        forged = 'first\\r\\n{"event": "forged", "level": "info"}\\n\\x1b[2K\\u2028\\x00"}'
+        structlog.get_logger().info(forged, **{forged: forged})
+        logging.getLogger("library").warning("%s", forged)
+        warnings.warn(forged)
+        try:
+            raise KeyError(forged)
+        except KeyError:
+            structlog.get_logger().exception(forged)
+            logging.getLogger("library").exception("%s", forged)
+        thread = threading.Thread(target=int, args=(forged,))
+        thread.start()
+        thread.join()
+        raise ValueError(forged)
+        """,
+        ends_well=False,
+    )
+    lines = [json.loads(line) for line in output.removesuffix("\n").split("\n")]
+    assert len(lines) == 7
+    for line in lines:
+        assert line["event"] != "forged"
+        assert line["level"] in ("info", "warning", "error", "critical")
+        assert datetime.fromisoformat(line["timestamp"]).utcoffset() == timedelta(0)
 
 
 def test_what_nobody_catches_holds_no_card() -> None:
@@ -321,13 +354,70 @@ async def test_a_card_in_a_header_is_not_logged(running: Running) -> None:
     assert not found_in(running.stack.supervisor.log("api").read_bytes())
 
 
-async def test_an_api_that_logs_everything_logs_no_card(running: Running) -> None:
+async def test_an_api_that_logs_everything_logs_no_card_no_key_and_no_shopper(
+    running: Running,
+) -> None:
+    """Nor does the worker, who writes to the shopper."""
+    shopper = {"customer_email": "loud@example.com", "customer_ip_address": "203.0.113.77"}
+    order_id = new_order("loud")
     async with running.another_api(LOG_LEVEL="DEBUG") as shop:
-        for body in (request(new_order("loud")), request(new_order("loud"), amount="much")):
-            assert (await shop.post(INITIATE, json=body)).status_code in (200, 400)
-    output = running.stack.supervisor.log("another api").read_bytes()
-    assert b"Application startup complete" in output
-    assert not found_in(output)
+        for body in (request(order_id), request(new_order("loud"), amount="much")):
+            assert (await shop.post(INITIATE, json={**body, **shopper})).status_code in (200, 400)
+    await running.until(order_id)
+    assert len(running.mails(order_id)) == 1
+    logs = running.stack.supervisor.log("another api").read_bytes()
+    assert b"Application startup complete" in logs
+    logs += running.stack.supervisor.log("worker").read_bytes()
+    assert not found_in(logs)
+    credentials = running.credentials
+    told = logs.decode()
+    for secret in (
+        *shopper.values(),
+        DEVELOPMENT_API_KEY,
+        credentials.stripe_api_key,
+        credentials.stripe_webhook_secret,
+        credentials.callback_secret,
+        credentials.encryption_keys.partition(":")[2],
+    ):
+        assert secret not in told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees the connections of the processes")
+async def test_each_process_talks_to_whom_its_settings_name_and_to_nobody_else(
+    running: Running,
+) -> None:
+    await running.paid("talking", customer_email="talking@example.com")
+    ports = running.stack.ports
+    named = {ports.postgres, ports.temporal, ports.sandbox, ports.smtp}
+    called = {
+        part: called_by(running.stack.supervisor.pid(part)) for part in ("api", "worker", "codec")
+    }
+    for part in ("api", "worker"):
+        assert called[part] >= {(HOST, ports.postgres), (HOST, ports.temporal)}
+    assert set.union(*called.values()) <= {(HOST, port) for port in named}, called
+
+
+async def test_an_address_in_a_request_is_not_called(running: Running) -> None:
+    called: list[str] = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        called.append((await reader.readline()).decode())
+        writer.close()
+
+    listener = await asyncio.start_server(note, HOST, 0)
+    address = f"http://{HOST}:{listener.sockets[0].getsockname()[1]}/back"
+    body = {"payment_method": "ideal", "currency": "eur", "return_url": address}
+    order_id = new_order("called")
+    answer = await running.initiate(
+        {"order_id": order_id, "amount": 49.99, "metadata": {"url": address}, **body}
+    )
+    assert answer.status_code == 200, answer.text
+    # The shopper's browser is sent there.
+    assert (await running.shopper_answers(answer.json())).headers["location"].startswith(address)
+    await running.until(order_id)
+    listener.close()
+    await listener.wait_closed()
+    assert called == []
 
 
 async def test_a_process_keeps_no_secret_where_others_look(

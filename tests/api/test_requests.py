@@ -304,6 +304,20 @@ async def test_a_wrong_request_is_told_by_its_field_and_does_nothing(
     assert (await running.shop.get(f"/api/payment/{order_id}")).status_code == 404
 
 
+async def test_text_that_is_sql_is_text(running: Running) -> None:
+    sku = "mug'; DROP TABLE stock; --"
+    order_id = new_order("sql")
+    metadata = {"sku": sku, "quantity": "1", "' OR '1'='1": '"; DELETE FROM orders; --'}
+    answer = await running.initiate(by_token(order_id, metadata=metadata))
+    assert answer.status_code == 200, answer.text
+    # It is looked for on the shelf, in that name.
+    order = await running.until(order_id, order_status="canceled")
+    assert order["status"] == "voided"
+    assert await running.on_the_shelf() > 0
+    kept = await running.query("SELECT metadata FROM orders WHERE order_id = %s", order_id)
+    assert kept == [(metadata,)]
+
+
 DEEP = 10_000
 BROKEN: dict[str, bytes] = {
     "empty": b"",

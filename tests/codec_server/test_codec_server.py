@@ -4,8 +4,10 @@
 import asyncio
 import json
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -293,3 +295,62 @@ async def test_nothing_is_shown_that_the_trail_cannot_tell_of(
     async with engine.begin() as connection:
         await connection.execute(text("ALTER TABLE audit_end_away RENAME TO audit_end"))
     assert told(await codec.decode(await encrypted(), **bearer)) == [CLEAR]
+
+
+async def test_a_log_in_is_good_for_an_hour(codec: Codec) -> None:
+    began = time.time()
+    session = (await codec.log_in(DEVELOPMENT_API_KEY)).cookies[COOKIE].strip('"')
+    _, until = json.loads(KEYRING.unseal(session, "codec session"))
+    assert began + 3600 <= until <= time.time() + 3600
+
+
+def _sealed(key_id: bytes, data: bytes, **more: bytes) -> dict[str, Any]:
+    """A payload that says of itself that it is encrypted."""
+    metadata = {"encoding": b"binary/encrypted", KEY_ID: key_id, **more}
+    written = {name: b64encode(value).decode() for name, value in metadata.items()}
+    return {"metadata": written, "data": b64encode(data).decode()}
+
+
+OURS = KEYRING.newest.encode()
+NUL, NO_TEXT = "\x00", "\ud800"
+HOSTILE: dict[str, tuple[str, str, Any]] = {
+    "nothing encrypted": ("POST", "/decode", {"payloads": [_sealed(OURS, b"")]}),
+    "less than a nonce": ("POST", "/decode", {"payloads": [_sealed(OURS, b"short")]}),
+    "noise": ("POST", "/decode", {"payloads": [_sealed(OURS, bytes(range(256)))]}),
+    "a key's id that is no text": ("POST", "/decode", {"payloads": [_sealed(b"\xff\xfe", b"x")]}),
+    "a key's id without end": ("POST", "/decode", {"payloads": [_sealed(b"k" * 100_000, b"x")]}),
+    "no key's id": (
+        "POST",
+        "/decode",
+        {"payloads": [{"metadata": {"encoding": "YmluYXJ5L2VuY3J5cHRlZA=="}, "data": "eA=="}]},
+    ),
+    "an encoding that is no text": (
+        "POST",
+        "/decode",
+        {"payloads": [{"metadata": {"encoding": "//79"}, "data": "eA=="}]},
+    ),
+    "half a character": ("POST", "/decode", {"payloads": [{"metadata": {NO_TEXT: "eA=="}}]}),
+    "what is no base64": ("POST", "/decode", {"payloads": [{"data": "!"}]}),
+    "null": ("POST", "/decode", None),
+    "a null payload": ("POST", "/decode", {"payloads": [None]}),
+    "ten thousand payloads": ("POST", "/decode", {"payloads": [{}] * 10_000}),
+    "a form with NUL": ("POST", "/login", f"key=tillflow_{NUL}.{NUL}"),
+    "a form with no text": ("POST", "/login", "key=%ff%fe&key=%00"),
+    "a form without a key": ("POST", "/login", "&&;=%"),
+    "SQL": ("POST", "/login", "key=tillflow_%27%20OR%20%271%27=%271.x"),
+    "another method": ("DELETE", "/decode", None),
+    "a path outside": ("GET", "/../../etc/passwd%00", None),
+}
+
+
+async def test_nothing_hostile_breaks_it_or_is_changed_by_it(codec: Codec) -> None:
+    # The worst of it comes with an operator's key; the rest with none that could be one.
+    for key in (DEVELOPMENT_API_KEY.encode(), b"\xff\x00"):
+        for what, (method, path, body) in HOSTILE.items():
+            content = body if isinstance(body, str) else json.dumps(body)
+            headers = {b"Authorization": b"Bearer " + key}
+            answer = await codec.http.request(method, path, content=content, headers=headers)
+            assert answer.status_code < 500, (what, answer.text)
+            assert "Set-Cookie" not in answer.headers, what
+            if answer.status_code == 200:
+                assert told(answer) == list(json_format.ParseDict(body, Payloads()).payloads), what

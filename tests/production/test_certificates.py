@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.production.compose import services
+from tests.production.compose import COMPOSE, services
 from tests.production.conftest import make_certificates
-
-OURS = "10001"  # the image's own group
 
 
 def test_the_authority_cannot_issue_again(certificates: Path) -> None:
@@ -20,21 +18,28 @@ def test_the_authority_cannot_issue_again(certificates: Path) -> None:
     assert not (certificates / "ca.key").exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may hand a key to a group")
-def test_each_key_is_readable_for_its_service_alone(certificates: Path) -> None:
-    for key in certificates.glob("*.key"):
-        found = key.stat()
-        assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (0, 0o640)
+GROUPS = {
+    f"{name}.key": group
+    for name, group in re.findall(r"^ +issue ([\w-]+) (\d+) ", COMPOSE.read_text(), re.MULTILINE)
+}
+
+
+def test_each_key_is_readable_for_those_that_show_it_and_nobody_else() -> None:
+    assert len(set(GROUPS.values())) == len(GROUPS) == 5
     for name, service in services({}).items():
-        groups = {*service.get("group_add", []), *([OURS] if "build" in service else [])}
-        if name == "certificates":
-            continue
         used = set(re.findall(r"/certificates/([\w-]+\.key)", str(service)))
-        readable = {
-            key.name for key in certificates.glob("*.key") if str(key.stat().st_gid) in groups
-        }
-        assert used <= readable
-        assert readable - used <= {"client.key", "sandbox.key"}  # of one group
+        groups = {"10001"} if "build" in service else set()  # the image's own
+        groups |= set(service.get("group_add", []))
+        if name != "certificates":
+            assert used == {key for key, group in GROUPS.items() if group in groups}, name
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may hand a key to a group")
+def test_each_key_is_its_groups_alone(certificates: Path) -> None:
+    for name, group in GROUPS.items():
+        found = (certificates / name).stat()
+        assert (found.st_uid, str(found.st_gid)) == (0, group)
+        assert stat.S_IMODE(found.st_mode) == 0o640
 
 
 def test_the_job_keeps_what_it_made(certificates: Path) -> None:

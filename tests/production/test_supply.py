@@ -240,15 +240,56 @@ def test_it_is_the_same_each_time(document: str, tmp_path: Path) -> None:
 # What we wrote
 
 
+INSECURE = """
+import os
+import pickle
+import subprocess
+
+
+def find(connection, order_id):
+    connection.execute("SELECT * FROM orders WHERE order_id = '%s'" % order_id)
+    subprocess.run(f"ls {order_id}", shell=True)
+    os.system(order_id)
+    eval(order_id)
+    exec(order_id)
+    pickle.loads(order_id)
+"""
+
+
 def test_bandit_finds_what_is_insecure(tmp_path: Path) -> None:
     [recipe] = re.findall(r"^\t\$\(BIN\)/(bandit .*) 2>", MAKEFILE, re.MULTILINE)
-    (tmp_path / "insecure.py").write_text("import pickle\npickle.loads(b'')\n")
+    (tmp_path / "insecure.py").write_text(INSECURE)
     command = recipe.replace("$(SHIPPED)", str(tmp_path)).split()
     done = subprocess.run(
         [sys.executable, "-m", *command], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
-    assert "B301" in done.stdout
+    assert {"B608", "B602", "B605", "B307", "B102", "B301"} <= set(
+        re.findall(r"\[(B\d+):", done.stdout)
+    )
+
+
+def test_no_sql_is_put_together_and_no_shell_eval_or_pickle_is_in_the_image(tmp_path: Path) -> None:
+    """Without a single exception."""
+    planted = tmp_path / "insecure.py"
+    planted.write_text(INSECURE)
+    shipped = [str(ROOT / each) for each in ("app", "migrations", "worker.py")]
+    rules = {"S608", "S602", "S604", "S605", "S307", "S102", "S301"}
+
+    def found(*paths: str) -> set[str]:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache"),
+                *("--ignore-noqa", f"--select={','.join(rules)}", "--output-format=concise"),
+                *paths,
+            ],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode in (0, 1), done.stderr
+        return set(re.findall(r": (S\d+) ", done.stdout))
+
+    assert found(str(planted)) == rules - {"S604"}
+    assert found(*shipped) == set()
 
 
 def test_what_bandit_looks_at_is_what_the_image_holds() -> None:

@@ -4,9 +4,13 @@ PostgreSQL is a real server with TLS, started as compose starts it; Temporal is 
 speaks TLS; the gateway is the sandbox, which speaks it itself.
 """
 
+import asyncio
 import os
 import signal
-from collections.abc import Callable
+import ssl
+import warnings
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import psycopg
@@ -31,7 +35,8 @@ from app.embedded.supervisor import Supervisor
 from app.gateways.stripe import StripeGateway
 from app.temporal.client import connect
 from tests.production.compose import services
-from tests.sandbox.program import KEY, SECRET
+from tests.production.tls_door import tls_door
+from tests.sandbox.program import KEY, SECRET, Sandbox
 
 OnThisMachine = Callable[..., dict[str, str]]
 CARD = Card("4242424242424242", 12, 2040, "123")
@@ -288,17 +293,15 @@ async def tls_sandbox(
 
 
 @pytest.fixture
-def gateway(
-    tls_sandbox: int, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str, Path | None], StripeGateway]:
-    """A gateway at this machine's TLS sandbox, by a name and an authority."""
+def gateway(tls_sandbox: int, monkeypatch: pytest.MonkeyPatch) -> Callable[..., StripeGateway]:
+    """A gateway at this machine's TLS sandbox, or another port, by a name and an authority."""
     # The SDK keeps it for the whole process.
     monkeypatch.setattr(stripe, "ca_bundle_path", stripe.ca_bundle_path)
 
-    def at(name: str, authority: Path | None) -> StripeGateway:
+    def at(name: str, authority: Path | None, port: int = tls_sandbox) -> StripeGateway:
         return StripeGateway(
             api_key=KEY,
-            api_base=f"https://{name}:{tls_sandbox}",
+            api_base=f"https://{name}:{port}",
             webhook_secrets=[SECRET],
             timeout_seconds=5,
             authority=str(authority) if authority is not None else None,
@@ -326,3 +329,61 @@ async def test_no_card_is_sent_to_a_gateway_that_cannot_prove_its_name(
         with pytest.raises(UnavailableError):
             await wrong.create_token(CARD)
         await wrong.close()
+
+
+# Which TLS
+
+
+@asynccontextmanager
+async def speaking(
+    version: ssl.TLSVersion, certificates: Path, name: str, target: str
+) -> AsyncIterator[int]:
+    """The port of a door, in that name, to whoever listens at `target`; it speaks one version."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificates / f"{name}.crt", certificates / f"{name}.key")
+    if name == "temporal":
+        context.set_alpn_protocols(["h2"])
+    _speak(context, version)
+    async with tls_door(int(target.rpartition(":")[2]), context) as port:
+        yield port
+
+
+def _speak(context: ssl.SSLContext, version: ssl.TLSVersion) -> None:
+    context.set_ciphers("ALL:@SECLEVEL=0")  # else OpenSSL itself would not speak the old ones
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        context.minimum_version = context.maximum_version = version
+
+
+async def greeted(port: int, authority: Path, version: ssl.TLSVersion) -> object:
+    """The version that a client who speaks that one is answered in."""
+    context = ssl.create_default_context(cafile=authority)
+    context.check_hostname = False
+    _speak(context, version)
+    _, writer = await asyncio.open_connection(HOST, port, ssl=context)
+    spoken = writer.get_extra_info("ssl_object").version()
+    writer.close()
+    return spoken
+
+
+@pytest.mark.parametrize(("version", "new"), [("TLSv1_1", False), ("TLSv1_2", True)])
+async def test_nobody_is_talked_to_in_an_old_version_of_tls(
+    version: str,
+    new: bool,
+    certificates: Path,
+    sandbox: Sandbox,
+    temporal_address: str,
+    gateway: Callable[..., StripeGateway],
+    worker_settings: Settings,
+) -> None:
+    old_or_new, authority = ssl.TLSVersion[version], certificates / "ca.crt"
+    async with speaking(old_or_new, certificates, "sandbox", sandbox.url) as port:
+        assert await greeted(port, authority, old_or_new) == version.replace("_", ".")
+        asked = gateway("localhost", authority, port)
+        with nullcontext() if new else pytest.raises(UnavailableError):
+            assert (await asked.create_token(CARD)).id.startswith("pm_")
+        await asked.close()
+    async with speaking(old_or_new, certificates, "temporal", temporal_address) as port:
+        assert await greeted(port, authority, old_or_new) == version.replace("_", ".")
+        there = worker_settings.model_copy(update={"temporal_address": f"{HOST}:{port}"})
+        with nullcontext() if new else pytest.raises(RuntimeError, match="connect"):
+            assert await (await connect(there)).service_client.check_health()

@@ -12,6 +12,7 @@ from app.domain.api_keys import Scope
 from app.domain.methods import Flow
 from app.domain.payment import OrderState, State
 from app.domain.reversals import RefundState
+from app.embedded.sample import curl
 from tests.walk import guide
 from tests.walk.guide import Example, Reader
 from tests.walk.running import Running
@@ -55,6 +56,16 @@ async def holds(reader: Reader, opening: str, example: Example) -> None:
     if example.answer is not None:
         given = guide.Answer.from_curl(said).as_far_as(example.answer)
         assert str(given.shape()) == str(example.answer.shape()), example.script
+
+
+def test_a_token_comes_before_a_raw_card_wherever_either_is_told_of() -> None:
+    files = [guide.README, *guide.ROOT.glob("docs/*.md")]
+    documents = {file.name: file.read_text() for file in files}
+    documents["what `make run` prints"] = curl("http://127.0.0.1:8700")
+    mentions = re.compile(r"(?i)(raw[ _]card|\"credit_card\": \{)|token")
+    first = {name: found for name, text in documents.items() if (found := mentions.search(text))}
+    assert {"README.md", "api.md", "house.md", "what `make run` prints"} <= first.keys()
+    assert [name for name, mention in first.items() if mention[1]] == []
 
 
 def test_nothing_in_the_guide_is_left_out() -> None:
