@@ -59,6 +59,12 @@ async def while_it_runs(running: Running, search: Search) -> Found:
     return await asyncio.to_thread(look)
 
 
+def unseen(found: Found) -> list[str]:
+    """The memories that were not looked at."""
+    memories = [f"the memory of {name}" for name in _IN_MEMORY.values()]
+    return [memory for memory in memories if memory not in found]
+
+
 def in_files(folder: Path, search: Search) -> Found:
     """What is found by place, in the files of the stack's folder."""
     places: dict[str, list[Path]] = {}

@@ -6,7 +6,9 @@ import pytest
 
 from app.domain.card_numbers import holds_card_number
 from tests.sweep.canaries import Canary, canaries
+from tests.sweep.ending import FAILED, NOT_EVERYWHERE, ending
 from tests.sweep.finding import _PIECE, Search
+from tests.sweep.places import unseen
 from tests.sweep.writings import HASHES, PACKINGS, WRITINGS
 
 CARDS = canaries(60)
@@ -61,3 +63,17 @@ def test_what_is_no_card_is_not_found() -> None:
     other = Canary("4242424242424242", "000")
     told = f'{other.number} "cvv": "{other.code}" {CARDS[0].number[:-1]}'
     assert SEARCH.content(told.encode()) == set()
+
+
+def test_a_sweep_that_could_not_look_everywhere_has_not_passed() -> None:
+    found: dict[str, set[str]] = {place: set() for place in unseen({})}
+    assert len(found) == 5
+    assert unseen(found) == []
+    del found["the memory of the worker"]
+    assert unseen(found) == ["the memory of the worker"]
+    last, status = ending("sweep: 0 found", sound=True, unseen=unseen(found))
+    assert last.startswith("sweep: 0 found; NOT LOOKED AT")
+    assert last.endswith("the memory of the worker")
+    assert status == NOT_EVERYWHERE == 2
+    assert ending("sweep: 1 found", sound=False, unseen=unseen(found))[1] == FAILED == 1
+    assert ending("sweep: 0 found", sound=True, unseen=[]) == ("sweep: 0 found", 0)
