@@ -72,6 +72,10 @@ def list_entries(
                         action.result,
                         action.what,
                     )
-                    typer.echo("  ".join(map(str, told)))
+                    line = "  ".join(map(str, told))
+                    # Who somebody is for a client, that client may write as it likes.
+                    typer.echo(
+                        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+                    )
 
     asyncio.run(run())

@@ -108,17 +108,24 @@ def migrate() -> None:
     settings = Settings()
     service_url = settings.database_url
     owner_url = settings.database_owner_url or service_url
+    failure: BaseException | None = None
     try:
         apply_migrations(owner_url.get_secret_value(), service_url.get_secret_value())
+    except BaseException as error:
+        failure = error
+
+    async def record() -> None:
+        # Only now: before, the trail may not have been there. As the owner: the service's role may
+        # be what failed.
+        async with recorded(settings, "migrate", database_url=owner_url):
+            if failure is not None:
+                raise failure
+
+    try:
+        asyncio.run(record())
     except RoleError as error:
         print(f"tillflow: {error}", file=sys.stderr)
         sys.exit(1)
-
-    async def record() -> None:
-        async with recorded(settings, "migrate"):
-            pass  # it could not be told before: the trail may not have been there
-
-    asyncio.run(record())
 
 
 @app.command()
@@ -143,7 +150,7 @@ def reconcile(
 
     async def compare() -> Report:
         settings = Settings()
-        async with recorded(settings, "reconcile"):
+        async with recorded(settings, "reconcile", changes=True):
             return await reconcile_command.reconcile(
                 settings, period, lambda at: typer.echo(f"{at} …", err=True)
             )
@@ -172,7 +179,7 @@ def set_stock(sku: str, quantity: Annotated[int, typer.Argument(min=0)]) -> None
         raise typer.BadParameter("this looks like a card number", param_hint="SKU")
 
     async def write() -> None:
-        async with recorded(Settings(), "stock set", sku) as work:
+        async with recorded(Settings(), "stock set", sku, changes=True) as work:
             await reserve_stock.set_stock(work.engine, sku, quantity)
 
     asyncio.run(write())

@@ -22,7 +22,7 @@ def rotate() -> None:
 
     async def run() -> int:
         orders = 0
-        async with recorded(settings, "data rotate") as work:
+        async with recorded(settings, "data rotate", changes=True) as work:
             async for count in rotation.rotate(work.engine, keyring):
                 orders += count
                 typer.echo(f"encrypted {orders} orders", err=True)

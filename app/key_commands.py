@@ -30,6 +30,7 @@ def create(
     """Make a key and show it: the only time. A client has two at most, to change from one to the
     other."""
     import asyncio
+    from functools import partial
 
     from app.config import Settings
     from app.db.api_keys import ApiKeys
@@ -47,10 +48,11 @@ def create(
 
     async def make() -> Offered:
         settings = Settings()
-        async with recorded(settings, "keys create", client) as work:
+        async with recorded(settings, "keys create", client, changes=True) as work:
             api_keys = ApiKeys(work.engine, embedded=settings.embedded)
             new = await api_keys.create(client, frozenset(scope), expires_at)
             work.object = new.key_id
+            work.undo = partial(api_keys.revoke, new.key_id)  # nobody is shown it then
             return new
 
     try:
@@ -100,6 +102,7 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
 
     async def end() -> ApiKey:
         settings = Settings()
+        # Told afterwards only: a trail that takes nothing must not keep a key alive.
         async with recorded(settings, "keys revoke", key_id) as work:
             return await ApiKeys(work.engine, embedded=settings.embedded).revoke(key_id)
 

@@ -11,6 +11,7 @@ from app.api.checkout import Answer, Checkout
 from app.api.orders import OrderIdPath, find_payment
 from app.api.problems import FieldError, Kind, ProblemError, documented, invalid
 from app.api.schemas import AcknowledgeRequest, PaymentStatus, ResolveRequest
+from app.api.trace import WithTrace
 from app.api.views import payment_status
 from app.domain.api_keys import Client
 from app.domain.facts import Event, Fact, Source
@@ -36,13 +37,17 @@ router = APIRouter(
     ),
 )
 async def resolve(
-    order_id: OrderIdPath, body: ResolveRequest, parts: WithParts, client: WithClient
+    order_id: OrderIdPath,
+    body: ResolveRequest,
+    parts: WithParts,
+    client: WithClient,
+    trace: WithTrace,
 ) -> PaymentStatus:
     """The gateway is asked first: what it tells stands, whatever was decided. Recorded with who
     decided and `reason`."""
+    actor = trace.who = _actor(body.actor, client)
     payment = await find_payment(parts, order_id)
     meant = _meant(await parts.records.unknown_outcomes(order_id), body)
-    actor = _actor(body.actor, client)
     decision = ResolveInput(body.outcome, actor, body.reason, body.transaction_id)
     answer = await Checkout(parts).resolve(
         order_id, decision, meant, known_facts=len(await parts.records.facts(order_id))
@@ -58,10 +63,15 @@ async def resolve(
     responses=documented(Kind.INVALID_REQUEST, Kind.NOT_FOUND),
 )
 async def acknowledge(
-    order_id: OrderIdPath, body: AcknowledgeRequest, parts: WithParts, client: WithClient
+    order_id: OrderIdPath,
+    body: AcknowledgeRequest,
+    parts: WithParts,
+    client: WithClient,
+    trace: WithTrace,
 ) -> PaymentStatus:
     """What `needs_attention` shows, or those of it that `worries` names. Whatever comes later needs
     attention again. Safe to repeat; works after the order's end, too."""
+    actor = trace.who = _actor(body.actor, client)
     payment = await find_payment(parts, order_id)
     named = body.worries if body.worries is not None else payment.attention
     if not payment.attention.union(payment.acknowledged).issuperset(named):
@@ -74,7 +84,7 @@ async def acknowledge(
             datetime.now(UTC),
             Source.OPERATOR,
             reason=body.reason,
-            actor=_actor(body.actor, client),
+            actor=actor,
             acknowledged=worries,
         )
         await parts.records.append(order_id, [looked_at])

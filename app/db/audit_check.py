@@ -1,11 +1,12 @@
 """Whether the audit trail is as it was written, and what stands in it."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from hmac import compare_digest
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -17,6 +18,7 @@ from app.domain.audit import Action, Entry
 from app.keyring import Keyring, UnknownKeyError
 
 _PAGE = 1000
+_END = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,11 @@ class End:
 
     @classmethod
     def read(cls, text: str) -> "End":
-        """As `str` writes it. Raises ValueError."""
-        number, _, mac = text.partition(":")
-        return cls(int(number), bytes.fromhex(mac))
+        """As `str` writes it. Raises ValueError: of less, nothing could be said."""
+        read = _END.fullmatch(text)
+        if read is None:
+            raise ValueError("that is no end of a trail")
+        return cls(int(read[1]), bytes.fromhex(read[2]))
 
 
 @dataclass(frozen=True)
@@ -99,12 +103,13 @@ async def entries(
     engine: AsyncEngine, object_: str | None, who: str | None, since: datetime | None
 ) -> AsyncIterator[list[Entry]]:
     """Those about the object, of whom, since when, as far as given: a page at a time, the oldest
-    first. Raises RecordsUnavailableError."""
+    first. Of a client is what it did for one whom it named, too. Raises
+    RecordsUnavailableError."""
     wanted = []
     if object_ is not None:
         wanted.append(_row.object == object_)
     if who is not None:
-        wanted.append(_row.who == who)
+        wanted.append(or_(_row.who == who, _row.who.endswith(f" ({who})", autoescape=True)))
     if since is not None:
         wanted.append(_row.at >= since)
     after = None

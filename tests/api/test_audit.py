@@ -76,12 +76,20 @@ async def test_what_was_done_stands_there_when_it_is_answered(running: Running) 
 
     before = await told(running, order_id)
     assert (await running.shop.get(home)).status_code == 200
-    acknowledged = await running.shop.post(f"{home}/acknowledge", json={"reason": "seen"})
-    assert acknowledged.status_code == 200
+    seen = {"reason": "seen", "actor": "ana"}
+    assert (await running.shop.post(f"{home}/acknowledge", json=seen)).status_code == 200
+    unknown = {"outcome": "look_again", "reason": "asked", "actor": "grace"}
+    problem(await running.shop.post(f"{home}/resolve", json=unknown), 409, "nothing-unknown")
     after = await told(running, order_id)
     callbacks = [row for row in after if row[0] == "stripe"]
     added = [row for row in after[len(before) :] if row not in callbacks]
-    assert added == [by_us("POST /api/payment/{order_id}/acknowledge", 200)]
+    assert added == [
+        (f"{actor} ({DEVELOPMENT_KEY_ID})", DEVELOPMENT_KEY_ID, f"POST {door}", result)
+        for actor, door, result in (
+            ("ana", "/api/payment/{order_id}/acknowledge", "200"),
+            ("grace", "/api/payment/{order_id}/resolve", "409"),
+        )
+    ]
 
     [(source, at_most)] = await running.query(
         "SELECT DISTINCT source, now() >= max(at) OVER () FROM audit WHERE object = %s", order_id
