@@ -642,8 +642,8 @@ class Received(BaseModel):
     received: Literal[True] = True
 
 
-# A shopper may ask again from another network.
-_WHO = ("customer_email", "customer_ip_address")
+# A shopper may ask again from another network. Of few possible values a hash tells which one it is.
+_WHO = ("customer_email", "customer_ip_address", "mandate")
 
 
 def secret_free(model: InitiateRequest) -> dict[str, Any]:

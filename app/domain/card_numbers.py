@@ -5,10 +5,16 @@ import unicodedata
 
 _BETWEEN = re.compile(r"[\W_]+")  # whatever is neither a letter nor a digit
 _DIGITS = re.compile(rf"[0-9]+(?:{_BETWEEN.pattern}[0-9]+)*")
-# The brands' first digits and lengths: most other long numbers are none of these.
+# The first digits and lengths of those that are issued (ISO/IEC 7812): most other long numbers are
+# none of them. Left out are Maestro's of 12 to 15 digits and UATP's: too many order ids look so.
 _BRANDED = re.compile(
-    r"4(\d{12}|\d{15}|\d{18})|(5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3[0689]\d{12}"
-    r"|(35|6\d|5[0678])\d{14,17}",
+    r"4(\d{12}|\d{15}|\d{18})"  # Visa
+    r"|(5[1-5]|2[2-7])\d{14}|220[0-4]\d{13,15}"  # Mastercard, Mir
+    r"|3[47]\d{13}"  # American Express
+    r"|3[0689](\d{12}|\d{14,17})"  # Diners Club
+    r"|(1800|2131)\d{11}"  # JCB, the old ones
+    r"|(35|6\d|5[0678]|8[12])\d{14,17}"  # JCB, Discover, UnionPay, RuPay, Maestro
+    r"|9792\d{12}",  # Troy
     re.ASCII,
 )
 # A UUID, or as long a word of hexadecimal digits. By chance one in two thousand has the digits of a

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import stripe
 
+from app.domain.card_numbers import blotted
 from app.domain.gateway import GatewayError, OutcomeUnknownError, RefusedError, UnavailableError
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -28,8 +29,10 @@ async def answer(call: Awaitable[Any]) -> dict[str, Any]:
     try:
         answered: dict[str, Any] = (await call).to_dict()
     except stripe.StripeError as error:
-        raise _translated(error) from None  # the cause may hold the request
-    return answered
+        failure = _translated(error)
+    else:
+        return answered
+    raise failure  # here, so that it has nothing of Stripe's error, which may hold the request
 
 
 async def payment_intent(call: Awaitable[Any]) -> Mapping[str, Any]:
@@ -69,13 +72,18 @@ def _translated(error: stripe.StripeError) -> GatewayError:
     if status is None or status >= 500 or status == 409:
         return OutcomeUnknownError(f"Stripe answered HTTP {status}")
     refusal = RefusedError(
-        details.get("code") or details.get("type") or f"http_{status}",
-        details.get("message") or "Stripe refused the request",
-        details.get("param"),
+        _said(details.get("code") or details.get("type")) or f"http_{status}",
+        _said(details.get("message")) or "Stripe refused the request",
+        _said(details.get("param")),
     )
     intent = details.get("payment_intent")
     shown = status == 402 or details.get("code") == "payment_intent_unexpected_state"
     return PaymentAsItIsError(refusal, intent) if shown and isinstance(intent, dict) else refusal
+
+
+def _said(told: Any) -> str | None:
+    """Stripe's own words, which quote ours: a card number is blotted out."""
+    return blotted(str(told)) if told else None
 
 
 def _retry_after(error: stripe.StripeError) -> float | None:

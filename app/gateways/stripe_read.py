@@ -202,7 +202,7 @@ def _used(intent: Object, failure: Object | None) -> Object | None:
 def _decline(failure: Object) -> Decline:
     code = stripe_values.word(failure.get("decline_code") or failure.get("code") or "declined")
     message = failure.get("message") if failure.get("type") == "card_error" else None
-    message = _maybe(stripe_values.text, message)
+    message = _maybe(stripe_values.message, message)
     return Decline(
         code,
         message or _MESSAGES.get(code, _NO_MESSAGE),

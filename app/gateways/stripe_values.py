@@ -9,6 +9,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from app.domain.card_numbers import blotted
+
 NOT_AS_DOCUMENTED = (KeyError, TypeError, AttributeError, ValueError, OverflowError, OSError)
 """What reading an object of no known shape may raise."""
 
@@ -37,12 +39,17 @@ def moment(value: Any) -> datetime:
 
 
 def word(value: Any) -> str:
-    """A code, a name, a reason: 255 characters at most."""
-    return _text(value, _LONGEST_WORD)
+    """A code, a name, a reason: 255 characters at most, a card number blotted out."""
+    return blotted(_text(value, _LONGEST_WORD))
+
+
+def message(value: Any) -> str:
+    """What is said to people: 5000 characters at most, a card number blotted out."""
+    return blotted(_text(value, _LONGEST_TEXT))
 
 
 def text(value: Any) -> str:
-    """A message or an address: 5000 characters at most."""
+    """An address, or a secret, as it is: 5000 characters at most."""
     return _text(value, _LONGEST_TEXT)
 
 

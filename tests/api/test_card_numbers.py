@@ -59,6 +59,16 @@ def test_a_card_number_is_found_in_other_digits(digits: str) -> None:
         "3566002020360505",
         "6200000000000005",
         "6200000000000000000",
+        "8112345678901239",  # UnionPay and RuPay
+        "8112345678901234569",
+        "8212345678901238",
+        "5081234567890120",
+        "9792123456789018",  # Troy
+        "3612345678901235",  # Diners Club, longer than usual
+        "3612345678901234563",
+        "180012345678905",  # JCB, the old ones
+        "213112345678904",
+        "2204123456789012343",  # Mir
     ],
 )
 def test_every_brand_is_known(number: str) -> None:
@@ -77,6 +87,7 @@ def test_every_brand_is_known(number: str) -> None:
         "4111a1111a1111a1111",
         "4111-1111-1111-1112",
         "0123456789012345",
+        "501801234565",  # Maestro, shorter than usual: order ids look so
         "8f14e45f-ceea-467f-9575-1c2e3d4f5a6b",
         "+49 30 1234567",
         "²³½ ٤٩",

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.schemas import InitiateRequest, secret_free
 from tests.api.problems import problem
 from tests.walk.cards import canary, check_digit, found_in, spaced
 from tests.walk.running import INITIATE, Json, Running, by_token, card, new_order, request
@@ -404,3 +405,18 @@ async def test_a_card_number_in_a_path_is_not_repeated(
 
 def test_the_canaries_are_card_numbers() -> None:
     assert check_digit("411111111111111") == "1"
+
+
+def test_what_tells_requests_apart_tells_nothing_of_the_shopper() -> None:
+    body = {**by_token("order-1"), "amount": "49.99"}
+    who = {
+        "customer_email": "shopper@example.com",
+        "customer_ip_address": "203.0.113.7",
+        "mandate": MANDATE,
+    }
+    told = secret_free(InitiateRequest.model_validate({**body, **who}))
+    assert "203.0.113.7" not in str(told)
+    assert not told.keys() & who.keys()
+    other = {**who, "mandate": {**MANDATE, "ip_address": "203.0.113.8"}}
+    assert secret_free(InitiateRequest.model_validate({**body, **other})) == told
+    assert secret_free(InitiateRequest.model_validate({**body, "amount": "50"})) != told
