@@ -186,7 +186,9 @@ class Checkout:
         Raises the service-unavailable problem where the decision is not sure to be kept.
         """
         id_ = names.resolve_update_id(
-            known_facts, ask.outcome, refund, ask.transaction_id, ask.actor, ask.reason
+            self._parts.settings.keyring(),
+            known_facts,
+            *(ask.outcome, refund, ask.transaction_id, ask.actor, ask.reason),
         )
         doubt = ("The decision was not taken on in time.", "It may be acted upon all the same.")
         if refund is None:

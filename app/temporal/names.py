@@ -1,11 +1,13 @@
 """Names that Temporal knows our things by. Ids are derived from business ids, never random."""
 
-import hashlib
 import json
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+if TYPE_CHECKING:  # workflows import this, and need no cryptography
+    from app.keyring import Keyring
 
 ORDER_ID = SearchAttributeKey.for_keyword("OrderId")
 PAYMENT_STATUS = SearchAttributeKey.for_keyword("PaymentStatus")
@@ -59,10 +61,10 @@ def capture_update_id(minor: int) -> str:
     return f"capture-{minor}"
 
 
-def resolve_update_id(known_facts: int, *decision: str | None) -> str:
+def resolve_update_id(keyring: "Keyring", known_facts: int, *decision: str | None) -> str:
     """One update for a decision, however often it is sent, until anything new is known. `decision`:
-    all that tells it from another one."""
-    digest = hashlib.sha256(json.dumps(decision).encode()).hexdigest()
+    all that tells it from another one; of who decided and why, the id tells nobody anything."""
+    digest = keyring.fingerprint(json.dumps(decision), "decision")
     return f"resolve-{known_facts}-{digest[:24]}"
 
 

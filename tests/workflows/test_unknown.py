@@ -1,6 +1,7 @@
 """Outcomes that the gateway does not tell: looked up, shown, and decided by an operator at last."""
 
 import asyncio
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,10 +13,12 @@ from app.domain.money import Money
 from app.domain.payment import OrderState, Payment, State
 from app.domain.records import Filter
 from app.domain.unknown import Operation, Resolution, UnknownOutcome
+from app.keyring import Keyring
 from app.temporal import names
 from app.workflows.messages import CancelInput, ResolveInput
 from app.workflows.payment import PaymentWorkflow
 from app.workflows.refund import RefundWorkflow
+from tests.conftest import KEYRING
 from tests.sandbox.program import until
 from tests.workflows import scenarios
 from tests.workflows.scenarios import AGE_LIMIT as LIMIT
@@ -209,8 +212,12 @@ async def test_a_decision_stands_until_the_gateway_could_be_asked(shop: Shop) ->
 )
 def test_another_decision_is_another_update(other: tuple[str | None, ...]) -> None:
     one = (Resolution.NOT_CHARGED, None, None, "ana", "it is not there")
-    assert names.resolve_update_id(1, *one) == names.resolve_update_id(1, *one)
-    assert names.resolve_update_id(1, *one) != names.resolve_update_id(1, *other)
+    ours = names.resolve_update_id(KEYRING, 1, *one)
+    assert ours == names.resolve_update_id(KEYRING, 1, *one)
+    assert ours != names.resolve_update_id(KEYRING, 1, *other)
+    # Temporal has the id in clear: who does not have the key cannot try names and reasons by it.
+    another = Keyring.parse("another:" + b64encode(bytes(32)).decode())
+    assert ours != names.resolve_update_id(another, 1, *one)
 
 
 class _Hiding(Silent):
