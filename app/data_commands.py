@@ -7,7 +7,7 @@ data = typer.Typer(help="Personal data, and the keys it is encrypted with.", no_
 
 @data.command()
 def rotate() -> None:
-    """Encrypt all of it with the newest key: then an older one can be taken away.
+    """Encrypt all of it with the newest key: then none of it needs an older one.
 
     It goes through the orders a page at a time, beside a running service.
     """
@@ -34,7 +34,8 @@ def rotate() -> None:
 
 @data.command()
 def keys() -> None:
-    """Show how many orders and workflows need each key. One that none needs can be taken away.
+    """Show how many orders, workflows and rows of the audit trail need each key. One that none
+    needs can be taken away.
 
     It reads the history of every workflow that Temporal still has, beside a running service.
     """
@@ -44,7 +45,7 @@ def keys() -> None:
     from temporalio.service import RPCError
 
     from app.config import Settings
-    from app.db import rotation
+    from app.db import audit_check, rotation
     from app.recorded import recorded
     from app.temporal import key_use
     from app.temporal.client import connect
@@ -52,26 +53,33 @@ def keys() -> None:
     settings = Settings()
     keyring = settings.keyring()
 
-    async def count() -> tuple[dict[str, int], Counter[str]]:
+    async def count() -> tuple[Counter[str], Counter[str], Counter[str]]:
         workflows: Counter[str] = Counter()
         async with recorded(settings, "data keys") as work:
-            orders = await rotation.key_ids(work.engine)
-            async for needed in key_use.key_ids(await connect(settings), settings.task_queue):
+            orders = Counter(await rotation.key_ids(work.engine))
+            rows = Counter(await audit_check.key_ids(work.engine))
+            try:
+                client = await connect(settings)
+            except RuntimeError as error:  # it has no narrower type
+                raise ConnectionError(error) from None
+            async for needed in key_use.key_ids(client, settings.task_queue):
                 workflows.update(needed)
-        return orders, workflows
+        return orders, workflows, rows
 
     try:
-        orders, workflows = asyncio.run(count())
-    except (RPCError, RuntimeError):  # RuntimeError: it could not even connect
+        orders, workflows, rows = asyncio.run(count())
+    except (RPCError, ConnectionError) as error:
         where = settings.temporal_address
-        typer.echo(f"tillflow: Temporal cannot be reached at {where}", err=True)
+        typer.echo(f"tillflow: Temporal at {where} does not tell: {error}", err=True)
         raise typer.Exit(1) from None
-    for key_id in [*keyring.ids, *sorted((orders.keys() | workflows.keys()) - set(keyring.ids))]:
-        of_orders, of_workflows = orders.get(key_id, 0), workflows[key_id]
-        if key_id not in keyring.ids:
-            told = "missing in ENCRYPTION_KEYS"
-        elif key_id == keyring.newest:
+    for key_id in [*keyring.ids, *sorted((orders + workflows + rows).keys() - set(keyring.ids))]:
+        if key_id == keyring.newest:
             told = "the one that encrypts"
+        elif orders[key_id] or workflows[key_id]:
+            told = "needed" if key_id in keyring.ids else "missing in ENCRYPTION_KEYS"
         else:
-            told = "needed" if of_orders or of_workflows else "can be taken away"
-        typer.echo(f"{key_id:<33}{of_orders:>9} orders {of_workflows:>9} workflows  {told}")
+            told = "needed by audit verify alone" if rows[key_id] else "can be taken away"
+        typer.echo(
+            f"{key_id:<33}{orders[key_id]:>9} orders {workflows[key_id]:>9} workflows "
+            f"{rows[key_id]:>9} audit rows  {told}"
+        )

@@ -133,7 +133,7 @@ async def test_what_commands_do_stands_there(database_url: str, engine: AsyncEng
         ("stock", "set", "mug", "7"): ("mug", "done"),
         ("reconcile", "--since", "2026-11-01"): (None, "failed: NoTemporalError"),
         ("data", "rotate"): (None, "done"),
-        ("data", "keys"): (None, "failed: RuntimeError"),
+        ("data", "keys"): (None, "failed: ConnectionError"),
         ("ledger", "balances"): (None, "done"),
         ("ledger", "check"): (None, "done"),
         ("audit", "list"): (None, "done"),

@@ -18,6 +18,7 @@ from app.domain.audit import Action, Entry
 from app.keyring import Keyring, UnknownKeyError
 
 _PAGE = 1000
+_COUNT_SECONDS = 600  # nobody waits but a command, and the trail is long
 _END = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})", re.ASCII)
 
 
@@ -120,6 +121,14 @@ async def entries(
             return
         yield page
         after = page[-1].number
+
+
+async def key_ids(engine: AsyncEngine) -> dict[str, int]:
+    """How many entries need each key, by its id. Raises RecordsUnavailableError."""
+    counted = select(_row.mac_key, func.count()).group_by(_row.mac_key)
+    async with transaction(engine, _COUNT_SECONDS) as session:
+        connection = await session.connection()
+        return dict((await connection.execute(counted)).all())
 
 
 async def _follow(session: AsyncSession, keyring: Keyring, at: Place, known: End | None) -> Place:
