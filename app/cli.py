@@ -65,12 +65,16 @@ def codec() -> None:
 
 def _serve(factory: str, settings: "Settings", host: str, port: int) -> None:
     import os
+    import resource
     import signal
 
     import uvicorn
 
     from app.api.serving import options
 
+    # Each connection is an open file. Those that come at once are all open before any is closed.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     # When it has finished, uvicorn sends itself the signal again: a clean end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

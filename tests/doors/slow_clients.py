@@ -1,6 +1,6 @@
 """Slow clients, and what a healthy one notices of them.
 
-python -m tests.doors.slow_clients --slow 1500 --requests 2000   on a stack of its own
+python -m tests.doors.slow_clients --slow 500 --requests 8000   on a stack of its own
 
 Each slow client keeps a connection as long as it is let, a byte a second, and comes back at once
 when it is closed. The healthy one reads an order again and again, every other time on a new
@@ -189,8 +189,8 @@ async def compare(running: Running, slow: int, requests: int, rounds: int = _ROU
 
 async def main() -> int:
     options = argparse.ArgumentParser()
-    options.add_argument("--slow", type=int, default=1500)
-    options.add_argument("--requests", type=int, default=2000, help="calm ones, and as many beside")
+    options.add_argument("--slow", type=int, default=500)
+    options.add_argument("--requests", type=int, default=8000, help="calm ones, and as many beside")
     asked = options.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (_USUAL_FILES, most))  # for those that we start

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -195,3 +196,10 @@ async def test_a_healthy_client_notices_nothing_of_slow_ones(running: Running) -
     figures = await compare(running, slow=60, requests=80, rounds=2)
     assert len(figures.calm) == len(figures.beside) == 80
     assert percentile(figures.beside, 50) < 4 * percentile(figures.calm, 50), str(figures)
+
+
+def test_as_many_connections_may_come_at_once_as_the_system_allows(running: Running) -> None:
+    limits = Path(f"/proc/{running.stack.supervisor.pid('api')}/limits").read_text()
+    [files] = [line for line in limits.splitlines() if line.startswith("Max open files")]
+    soft, hard = files.split()[3:5]
+    assert soft == hard
