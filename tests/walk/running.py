@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import resource
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -407,7 +408,10 @@ async def running(tmp_path_factory: pytest.TempPathFactory, record: Path) -> Asy
         for name, value in UNLIMITED.items():
             environment.setenv(name, value)
         async with Stack(folder, Ports.free(), lambda _line: None) as stack:
+            files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, most), most))  # as is usual
             await stack.start()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
             running = Running(stack)
             yield running
             await running.close()
