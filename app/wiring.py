@@ -6,7 +6,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import structlog
 from limits.aio.storage import RedisStorage
 from pydantic import SecretStr
 from redis.asyncio import ConnectionPool
@@ -34,7 +33,7 @@ from app.db.roles import RoleError, require_lesser
 from app.domain.fulfilment import FulfilmentStep
 from app.domain.gateway import Gateway
 from app.domain.reconciliation import Reconciliations
-from app.domain.records import Records, RecordsUnavailableError
+from app.domain.records import Records
 from app.fulfilment.reserve_stock import ReserveStock
 from app.fulfilment.send_receipt import MailServer, SendReceipt
 from app.fulfilment.ship_order import ShipOrder
@@ -46,7 +45,6 @@ from app.workflows.starts import PaymentStarts
 
 # An order that a storefront may still be asking about is not stranded.
 STRANDED_SLACK = timedelta(minutes=5)
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -175,7 +173,11 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
     """
     engine = create_engine(settings.database_url.get_secret_value())
     if not settings.embedded:
-        await _require_lesser_role(engine)
+        try:
+            await require_lesser(engine)
+        except RoleError:
+            await engine.dispose()
+            raise
     gateway = build_gateway(settings)
     records = PostgresRecords(engine, gateway.name, settings.keyring())
     steps = build_steps(settings, engine)
@@ -228,13 +230,3 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
 
 def _values(secrets: Sequence[SecretStr]) -> tuple[str, ...]:
     return tuple(secret.get_secret_value() for secret in secrets)
-
-
-async def _require_lesser_role(engine: AsyncEngine) -> None:
-    try:
-        await require_lesser(engine)
-    except RecordsUnavailableError:
-        _log.warning("the database is away: nobody knows what its role may do")
-    except RoleError:
-        await engine.dispose()
-        raise

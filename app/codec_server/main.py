@@ -31,6 +31,7 @@ from app.config import Settings
 from app.db.api_keys import ApiKeys
 from app.db.audit import AuditTrail
 from app.db.engine import create_engine
+from app.db.roles import require_lesser
 from app.domain.api_keys import Client, NotAuthenticatedError, Scope, ScopeMissingError
 from app.keyring import TamperedError, UnknownKeyError
 from app.logs import configure
@@ -141,6 +142,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if not settings.embedded:
+            await require_lesser(engine)
         app.state.audit = ReadingByMinute(trail)
         yield
         await trail.close()

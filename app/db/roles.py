@@ -4,12 +4,15 @@ none of them and changes nothing that is append-only."""
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg import sql
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db.engine import transaction
+from app.domain.records import RecordsUnavailableError
 
 APPEND_ONLY = ("audit", "journal", "payment_events")
 _EVERYTHING = "ALL TABLES IN SCHEMA public"
@@ -23,19 +26,20 @@ _GRANTS = (
     "REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {role}",
 )
 # A superuser may do everything, and an owner may have the triggers disabled.
-_TOO_MUCH = text(
-    """
+_TOO_MUCH = """
     SELECT coalesce(bool_or(
         pg_has_role(relowner, 'MEMBER') OR has_table_privilege(oid, 'UPDATE, DELETE, TRUNCATE')
     ), false)
     FROM pg_class
-    WHERE oid = ANY(SELECT to_regclass(name) FROM unnest(CAST(:tables AS text[])) AS name)
+    WHERE oid = ANY(SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) AS name)
     """
-)
+_TABLES = {"tables": list(APPEND_ONLY)}
+_log = structlog.get_logger()
 
 
-class RoleError(Exception):
-    """The database role cannot be made, or may do too much. The text is for a person."""
+class RoleError(RecordsUnavailableError):
+    """The database role cannot be made, or may do too much: nothing is written with it. The text is
+    for a person."""
 
 
 def let_use(owner_url: str, service_url: str) -> None:
@@ -58,16 +62,43 @@ def let_use(owner_url: str, service_url: str) -> None:
 
 
 async def require_lesser(engine: AsyncEngine) -> None:
-    """Raises RoleError where the service's role could change what is append-only, and
-    RecordsUnavailableError where the database cannot be asked."""
-    async with transaction(engine) as session:
-        connection = await session.connection()
-        too_much = await connection.scalar(_TOO_MUCH, {"tables": list(APPEND_ONLY)})
+    """Raises RoleError where the service's role could change what is append-only.
+
+    While the database is away nobody knows: then each later connection is asked before anything is
+    done on it, and whoever wants one gets the same error.
+    """
+    try:
+        async with transaction(engine) as session:
+            connection = await session.connection()
+            found = await connection.exec_driver_sql(_TOO_MUCH, _TABLES)
+            too_much = found.scalar_one()
+    except RecordsUnavailableError:
+        _log.warning("the database is away: what its role may do is looked at when it is back")
+        await engine.dispose()  # of every connection that was not asked
+        listen(engine.sync_engine, "connect", _require_lesser)
+        return
     if too_much:
-        raise RoleError(
-            "the role in DATABASE_URL owns the tables, or may change what is append-only: name "
-            "another one there, the owner in DATABASE_OWNER_URL, and run tillflow migrate"
-        )
+        raise _too_much()
+
+
+def _require_lesser(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute(_TOO_MUCH, _TABLES)
+    [too_much] = cursor.fetchone()
+    cursor.close()
+    connection.rollback()
+    if too_much:
+        connection.close()
+        error = _too_much()
+        _log.error(str(error))
+        raise error
+
+
+def _too_much() -> RoleError:
+    return RoleError(
+        "the role in DATABASE_URL owns the tables, or may change what is append-only: name "
+        "another one there, the owner in DATABASE_OWNER_URL, and run tillflow migrate"
+    )
 
 
 def _let_use(connection: Any, name: str, password: str | None) -> None:
