@@ -1,10 +1,12 @@
 """The audit trail: every change of what was written is found, and its first row is named."""
 
 import asyncio
+import re
 from base64 import b64encode
 from dataclasses import replace
 from datetime import timedelta
 
+import psycopg
 import pytest
 import structlog
 from sqlalchemy import text
@@ -16,6 +18,7 @@ from app.db.audit import AuditTrail
 from app.db.audit_check import AlteredError, entries, verify
 from app.db.engine import create_engine
 from app.domain.records import RecordsUnavailableError
+from app.embedded.part import ROOT
 from app.embedded.ports import free_port
 from app.keyring import Keyring
 from tests.db.alter import alter, found, lift_triggers
@@ -163,6 +166,25 @@ async def test_who_does_not_have_the_key_cannot_mend_the_chain(trail: AuditTrail
     stranger = Keyring.parse(f"2026-01:{b64encode(b'what somebody else takes for it!').decode()}")
     with pytest.raises(AlteredError, match="row 1 was altered"):
         await verify(trail._engine, stranger)
+
+
+async def test_an_old_trail_is_put_away_whole_as_the_guide_says(
+    trail: AuditTrail, engine: AsyncEngine, database_url: str
+) -> None:
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    put_away, put_back = re.findall(r"```sql\n(.*?)```", guide, re.DOTALL)
+    old = await verify(engine, KEYRING)
+    url = database_url.replace("+psycopg", "")
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as owner:
+        await owner.execute(put_away.encode())
+        await trail.record(ACTION)
+        new = await verify(engine, KEYRING)
+        assert (old.number, new.number) == (ROWS, 1)
+        with pytest.raises(DBAPIError, match="append-only"):
+            async with engine.begin() as connection:
+                await connection.execute(text("DELETE FROM audit"))
+        await owner.execute(put_back.encode())
+        assert await verify(engine, KEYRING, old) == old
 
 
 async def test_rows_of_an_old_key_are_verified_as_long_as_it_is_there(
