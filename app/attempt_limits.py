@@ -30,7 +30,7 @@ class Outcome(IntEnum):
 
     BEGUN = 2
     DECLINED = 0  # nothing more
-    OPEN = -2  # nobody said no: we do not know, the bank asks the shopper, or was not asked
+    OPEN = -2  # nobody said no: nobody was asked, or a bank takes days
     PAID = -3
 
 
@@ -54,18 +54,25 @@ class AttemptLimits:
         self._redis = redis
         self._redis_away_until = 0.0
 
-    async def begin(self, subjects: Mapping[str, str]) -> bool:
-        """Whether an attempt of all of `subjects`, by kind, may begin. If not, it is as if nobody
-        had asked. Raises RecordsUnavailableError."""
-        return await self._count(subjects, Outcome.BEGUN)
+    def names(self, subjects: Mapping[str, str]) -> list[str]:
+        """Under which names an attempt of all of `subjects`, by kind, is counted."""
+        return [
+            f"{kind}:{self._keyring.fingerprint(subject, f'limit of {kind}')}"
+            for kind, subject in subjects.items()
+        ]
 
-    async def end(self, subjects: Mapping[str, str], outcome: Outcome) -> None:
+    async def begin(self, names: Sequence[str]) -> bool:
+        """Whether an attempt may begin. If not, it is as if nobody had asked. Raises
+        RecordsUnavailableError."""
+        return await self._count(names, Outcome.BEGUN)
+
+    async def end(self, names: Sequence[str], outcome: Outcome) -> None:
         """Count what became of an attempt that began. Raises RecordsUnavailableError."""
         if outcome is not Outcome.DECLINED:
-            await self._count(subjects, outcome)
+            await self._count(names, outcome)
 
-    async def _count(self, subjects: Mapping[str, str], outcome: Outcome) -> bool:
-        places = [self._place(kind, subject, outcome) for kind, subject in subjects.items()]
+    async def _count(self, names: Sequence[str], outcome: Outcome) -> bool:
+        places = [self._place(name, outcome) for name in names]
         now = asyncio.get_running_loop().time()
         if self._redis is not None and now >= self._redis_away_until:
             try:
@@ -76,9 +83,8 @@ class AttemptLimits:
                 self._redis_away_until = now + _WITHOUT_REDIS_SECONDS
         return await self._database.acquire_all(places)
 
-    def _place(self, kind: str, subject: str, outcome: Outcome) -> Place:
-        limit = self._allowed[kind]
-        name = f"{kind}:{self._keyring.fingerprint(subject, f'limit of {kind}')}"
+    def _place(self, name: str, outcome: Outcome) -> Place:
+        limit = self._allowed[name.partition(":")[0]]
         most = 2 * limit.amount if outcome is Outcome.BEGUN else _NEVER_TOO_MANY
         return Place(name, most, limit.get_expiry(), int(outcome))
 

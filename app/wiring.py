@@ -30,6 +30,7 @@ from app.db.engine import create_engine
 from app.db.reconciliation import PostgresReconciliations
 from app.db.records import PostgresRecords
 from app.db.roles import RoleError, require_lesser
+from app.db.unsettled import UnsettledAttempts
 from app.domain.fulfilment import FulfilmentStep
 from app.domain.gateway import Gateway
 from app.domain.reconciliation import Reconciliations
@@ -57,6 +58,7 @@ class Parts:
     steps: tuple[FulfilmentStep, ...]
     api_keys: ApiKeys
     attempt_limits: AttemptLimits
+    unsettled_attempts: UnsettledAttempts
     audit: AuditTrail
     records: Records
     reconciliations: Reconciliations
@@ -211,6 +213,7 @@ async def build(settings: Settings, *, lazy_temporal: bool = False) -> Parts:
             PostgresCounts(engine),
             redis,
         ),
+        unsettled_attempts=UnsettledAttempts(engine),
         audit=audit,
         records=records,
         reconciliations=PostgresReconciliations(engine),

@@ -119,7 +119,7 @@ _BEHAVIOURS = {
     "4000000000002685": "dispute:product_not_received",
 }
 # However many a test needs, each another card.
-_DECLINED_RANGE = "40000099"
+_RANGES = {"40000099": "decline:generic_decline", "40000032": "authenticate:ok"}
 _FUNDING = {
     "4000056655665556": "debit",
     "5200828282828210": "debit",
@@ -192,9 +192,7 @@ def _keep(number: str, exp_month: int, exp_year: int, key: bytes, *, cvc_given: 
 
 
 def _behaviour(number: str) -> str:
-    if number.startswith(_DECLINED_RANGE):
-        return "decline:generic_decline"
-    return _BEHAVIOURS.get(number, OK)
+    return _RANGES.get(number[:8]) or _BEHAVIOURS.get(number, OK)
 
 
 def _brand(number: str) -> str:

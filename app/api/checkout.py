@@ -71,6 +71,20 @@ class Checkout:
         self._temporal: Client = parts.temporal
         self._wait_seconds = parts.settings.initiate_wait_seconds
 
+    async def require_temporal(self) -> None:
+        """Asked first: a request that was never sent is the only one sure to have done nothing.
+
+        Raises the service-unavailable problem.
+        """
+        try:
+            async with asyncio.timeout(_HEALTH_SECONDS):
+                healthy = await self._temporal.service_client.check_health()
+        except (TimeoutError, RPCError, RuntimeError) as error:
+            # RuntimeError: a lazy client that cannot connect raises no narrower type.
+            raise unavailable(_OUT_OF_REACH) from error
+        if not healthy:
+            raise unavailable(_OUT_OF_REACH)
+
     async def attempt(self, order: Order, attempt: AttemptInput, *, under_way: bool) -> bool:
         """Start the order's workflow or join it, and wait a while for the attempt's answer.
 
@@ -78,7 +92,7 @@ class Checkout:
         the service-unavailable problem where the attempt is not sure to be made.
         """
         try:
-            await self._require_temporal()
+            await self.require_temporal()
         except ProblemError:
             if under_way:
                 return True
@@ -148,7 +162,7 @@ class Checkout:
         id gets the old answer for ever; after any news a refusal must be asked about anew.
         Raises the service-unavailable problem where the refund is not sure to be made.
         """
-        await self._require_temporal()
+        await self.require_temporal()
         workflow = self._temporal.get_workflow_handle(
             names.refund_workflow_id(ask.order_id, ask.name)
         )
@@ -221,7 +235,7 @@ class Checkout:
         not_taken_on: tuple[str, str],
     ) -> Answer:
         """Send `update` to `workflow`, and wait a while until it is done."""
-        await self._require_temporal()
+        await self.require_temporal()
         accepted = False
         try:
             async with asyncio.timeout(self._wait_seconds):
@@ -238,17 +252,6 @@ class Checkout:
             if not accepted:
                 raise unavailable(*not_taken_on) from None
         return Answer.TAKEN_ON
-
-    async def _require_temporal(self) -> None:
-        """Asked first: a request that was never sent is the only one sure to have done nothing."""
-        try:
-            async with asyncio.timeout(_HEALTH_SECONDS):
-                healthy = await self._temporal.service_client.check_health()
-        except (TimeoutError, RPCError, RuntimeError) as error:
-            # RuntimeError: a lazy client that cannot connect raises no narrower type.
-            raise unavailable(_OUT_OF_REACH) from error
-        if not healthy:
-            raise unavailable(_OUT_OF_REACH)
 
     def _start(
         self, order: Order, attempt: AttemptInput

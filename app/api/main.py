@@ -26,7 +26,7 @@ from app.api.audit import Audited
 from app.api.body_limit import BodyLimit
 from app.api.deliverers import Deliverers
 from app.api.headers import SecurityHeaders
-from app.api.limits import Watchers
+from app.api.settler import Settler
 from app.config import Settings
 from app.logs import configure
 from app.memory import keep_out_of_dumps
@@ -50,10 +50,10 @@ def create_app(parts: Parts | None = None) -> FastAPI:
         app.state.parts = built
         app.state.audit = built.audit
         app.state.deliverers = Deliverers(built.delivery.deliver_waiting)
-        app.state.watchers = Watchers()
+        app.state.settler = Settler(built.records, built.unsettled_attempts, built.attempt_limits)
         yield
         await app.state.deliverers.close()
-        await app.state.watchers.close()
+        await app.state.settler.close()
         if parts is None:
             await built.close()
 

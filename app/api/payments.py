@@ -12,7 +12,7 @@ from app.api.access import WithClient, WithParts
 from app.api.body import ExactRoute
 from app.api.checkout import Checkout
 from app.api.examples import WAYS_TO_PAY
-from app.api.limits import Admission, WithWatchers, admission
+from app.api.limits import Admission, admission
 from app.api.offers import check_fit, find_offer, money
 from app.api.orders import UNDER_WAY, OrderIdPath, find_payment, latest
 from app.api.problems import Kind, ProblemError, documented, unavailable
@@ -23,10 +23,10 @@ from app.api.schemas import (
     PaymentView,
     secret_free,
 )
+from app.api.settler import WithSettler
 from app.api.tokens import require_open_door, token_for
 from app.api.trace import WithTrace
 from app.api.views import payment_status, payment_view
-from app.attempt_limits import Outcome
 from app.domain.card_numbers import without_card_number
 from app.domain.facts import Event, Fact, PaymentMethod, Source
 from app.domain.gateway import Token
@@ -91,7 +91,7 @@ async def initiate(
     body: Annotated[InitiateRequest, Body(openapi_examples=WAYS_TO_PAY)],
     parts: WithParts,
     client: WithClient,
-    watchers: WithWatchers,
+    settler: WithSettler,
     response: Response,
     trace: WithTrace,
     key: IdempotencyKey = None,
@@ -99,7 +99,7 @@ async def initiate(
     """Safe to repeat: an order in flight or paid answers with the same payment. After a decline,
     a new request is a new attempt on the same order."""
     trace.object = body.order_id
-    async with admission(parts, client, watchers, body) as admitted:
+    async with admission(parts, client, settler, body) as admitted:
         payment = await _initiated(parts, body, key, admitted)
     return _answer(payment, response)
 
@@ -131,10 +131,7 @@ async def _initiated(
     known = await parts.records.find_order(wanted.order_id)
     check_fit(body, offer, known or wanted)
     # For a new order the token comes first: a card that the gateway cannot use leaves no order.
-    token = None
-    if known is None:
-        await admitted.begin()
-        token = await token_for(parts, body)
+    token = await _token(parts, body, admitted) if known is None else None
     order, payment = await parts.records.open_order(wanted)
     _same_order(order, wanted, body)
     if payment.order_state is OrderState.CANCELED:
@@ -146,6 +143,14 @@ async def _initiated(
     if earlier is None or payment.state in IN_FLIGHT:
         payment = await _pay(parts, order, payment, body, fingerprint, token, admitted)
     return payment
+
+
+async def _token(parts: Parts, body: InitiateRequest, admitted: Admission) -> Token:
+    """What a new attempt is to be paid with. Nobody gives the gateway a card while no workflow can
+    pay with it: such places would come back unused, for the next cards."""
+    await Checkout(parts).require_temporal()
+    await admitted.begin()
+    return await token_for(parts, body)
 
 
 async def _pay(
@@ -160,22 +165,20 @@ async def _pay(
     """Make the attempt that the request asks for, or join the one under way."""
     number = payment.attempt_number(body.payment_method)
     under_way = number in payment.attempts
-    if under_way and payment.state not in IN_FLIGHT:
-        return payment
     if not under_way:
         if _answered_attempts(payment) >= MAX_ATTEMPTS:
             raise ProblemError(
                 Kind.TOO_MANY_ATTEMPTS,
                 f"{MAX_ATTEMPTS} attempts were made. Start again with a new order_id.",
             )
-        await admitted.begin()
-        token = token or await token_for(parts, body)
+        token = token or await _token(parts, body, admitted)
         await require_open_door(parts, payment, token)
         await _accept_mandate(parts, order, body)
+    await admitted.make(number)
+    if under_way and payment.state not in IN_FLIGHT:
+        return payment
     # An attempt under way has its token already, and does not look at this one.
     token = token or Token("", PaymentMethod(body.payment_method))
-    admitted.outcome = Outcome.OPEN
-    admitted.attempt = number if not under_way else None
     try:
         running = await Checkout(parts).attempt(
             order, _attempt(body, number, token, key), under_way=under_way

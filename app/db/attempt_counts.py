@@ -3,15 +3,12 @@ window, which is the window of now and, as far as it still reaches, the one befo
 
 import time
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
-from limits.aio.storage import SlidingWindowCounterSupport
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlmodel import col, delete, select
 
 from app.db.engine import transaction
-from app.db.tables import AttemptCountRow
 
 _TIDY_SECONDS = 3600.0
 
@@ -43,24 +40,16 @@ class Place(NamedTuple):
     amount: int
 
 
-class PostgresCounts(SlidingWindowCounterSupport):
+class PostgresCounts:
     """Raises RecordsUnavailableError when the database cannot be reached."""
-
-    base_exceptions: ClassVar[tuple[type[Exception], ...]] = ()  # the base wraps none of ours
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._tidy_at = 0.0
 
-    async def acquire_sliding_window_entry(
-        self, key: str, limit: int, expiry: int, amount: int = 1
-    ) -> bool:
-        """Count `amount` more, which may be less than nothing, unless that would be more than
-        `limit` within `expiry` seconds."""
-        return await self.acquire_all([Place(key, limit, expiry, amount)])
-
     async def acquire_all(self, places: Sequence[Place]) -> bool:
-        """All of them or none. Whoever asks for several kinds names them in one order, lest two
+        """Count all of them or none: each `amount`, which may be less than nothing, unless that
+        would be more than `limit`. Whoever asks for several kinds names them in one order, lest two
         wait for each other."""
         if any(place.amount > place.limit for place in places):
             return False
@@ -72,22 +61,6 @@ class PostgresCounts(SlidingWindowCounterSupport):
                     await session.rollback()
                     return False
         return True
-
-    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        """The count of the window before and how long it still counts, and the same of this one."""
-        number, _, reach = _window(expiry)
-        async with transaction(self._engine) as session:
-            row = (
-                await session.exec(select(AttemptCountRow).where(col(AttemptCountRow.name) == key))
-            ).first()
-        left = reach * expiry
-        counts = {row.number: row.current, row.number - 1: row.previous} if row is not None else {}
-        return counts.get(number - 1, 0), left, counts.get(number, 0), left + expiry
-
-    async def clear_sliding_window(self, key: str, expiry: int) -> None:
-        """Forget what was counted."""
-        async with transaction(self._engine) as session:
-            await session.exec(delete(AttemptCountRow).where(col(AttemptCountRow.name) == key))
 
     async def _tidy(self) -> None:
         """Now and then, throw away what counts no more."""

@@ -1,5 +1,5 @@
-"""The tables. Written by `PostgresRecords`, `ApiKeys`, `PostgresCounts` and the fulfilment steps,
-each its own."""
+"""The tables. Written by `PostgresRecords`, `ApiKeys`, `PostgresCounts`, `UnsettledAttempts` and
+the fulfilment steps, each its own."""
 
 from datetime import date, datetime
 from typing import Any
@@ -282,6 +282,18 @@ class AttemptCountRow(SQLModel, table=True):
     previous: int = Field(sa_type=BigInteger)
     current: int = Field(sa_type=BigInteger)
     ends_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False, index=True))
+
+
+class UnsettledAttemptRow(SQLModel, table=True):
+    """An attempt to pay whose end is not known, and under which names it is counted. As lasting as
+    the counts."""
+
+    __tablename__ = "unsettled_attempts"
+    __table_args__ = {"prefixes": ["UNLOGGED"]}
+
+    order_id: str = Field(primary_key=True, max_length=64)
+    attempt: int = Field(primary_key=True)
+    names: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
 
 
 class StockRow(SQLModel, table=True):

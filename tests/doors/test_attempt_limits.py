@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.attempt_limits import AttemptLimits, Outcome
 from app.config import Settings
 from app.db.attempt_counts import PostgresCounts
+from app.db.unsettled import UnsettledAttempts
 from app.wiring import build_redis
 from tests.conftest import settings_with
 from tests.doors.served import silent_server
@@ -31,9 +32,10 @@ def limits(engine: AsyncEngine) -> AttemptLimits:
 
 async def tried(limits: AttemptLimits, outcome: Outcome, **subjects: str) -> bool:
     """Whether an attempt could be made, that ended so."""
-    if not await limits.begin(subjects):
+    names = limits.names(subjects)
+    if not await limits.begin(names):
         return False
-    await limits.end(subjects, outcome)
+    await limits.end(names, outcome)
     return True
 
 
@@ -55,7 +57,7 @@ async def test_each_may_be_declined_so_often(limits: AttemptLimits, kind: str, m
 async def test_attempts_under_way_count_until_it_is_known_what_became_of_them(
     limits: AttemptLimits,
 ) -> None:
-    card = {"card": CARD}
+    card = limits.names({"card": CARD})
     begun = await asyncio.gather(*(limits.begin(card) for _ in range(9)))
     assert sum(begun) == 5
     await limits.end(card, Outcome.OPEN)
@@ -75,24 +77,29 @@ async def test_a_refused_attempt_takes_no_place_anywhere(limits: AttemptLimits) 
     for _ in range(5):
         assert await tried(limits, Outcome.DECLINED, card=CARD)
     for _ in range(25):
-        assert not await limits.begin({"card": CARD, "address": "203.0.113.7", "key": "shop"})
+        assert not await tried(limits, Outcome.PAID, card=CARD, address="203.0.113.7", key="shop")
     assert await tried(limits, Outcome.DECLINED, address="203.0.113.7", key="shop")
 
 
 async def test_nothing_of_a_card_or_an_address_is_in_the_counts(
     limits: AttemptLimits, engine: AsyncEngine
 ) -> None:
-    subjects = {"order": "order-1", "card": CARD, "address": "203.0.113.7", "key": "shop"}
-    assert await limits.begin(subjects)
+    subjects = {"card": CARD, "address": "203.0.113.7", "key": "shop"}
+    names = limits.names(subjects)
+    assert await limits.begin(names)
+    assert await UnsettledAttempts(engine).add("order-1", 1, names)
     async with engine.connect() as connection:
-        shown = text("SELECT attempt_counts::text FROM attempt_counts")
+        shown = text(
+            "SELECT attempt_counts::text FROM attempt_counts"
+            " UNION ALL SELECT unsettled_attempts::text FROM unsettled_attempts"
+        )
         rows = (await connection.execute(shown)).all()
-    assert len(rows) == len(subjects)
+    assert len(rows) == len(subjects) + 1
     for subject in subjects.values():
         assert subject not in str(rows)
     ring = settings_with(encryption_keys="other:" + "b3RoZXIga2V5IG9mIHRoZSB0ZXN0cywgMzIgYnl0ZXM=")
     with_another_key = AttemptLimits(ALLOWED, ring.keyring(), PostgresCounts(engine), None)
-    assert await with_another_key.begin(subjects)
+    assert await with_another_key.begin(with_another_key.names(subjects))
     assert await _rows(engine) == 2 * len(subjects)  # the hashes are keyed
 
 
@@ -116,9 +123,10 @@ async def test_redis_counts_instead_where_there_is_one(engine: AsyncEngine, redi
     here, there = (AttemptLimits(ALLOWED, ring, PostgresCounts(engine), storage) for _ in range(2))
     for limits in (here, there, here, there, here):
         assert await tried(limits, Outcome.DECLINED, card=CARD)
-    assert not await there.begin({"card": CARD})
-    await here.end({"card": CARD}, Outcome.PAID)
-    assert await there.begin({"card": CARD})
+    names = here.names({"card": CARD})
+    assert not await there.begin(names)
+    await here.end(names, Outcome.PAID)
+    assert await there.begin(names)
     assert await _rows(engine) == 0
     await pool.aclose()
 
@@ -143,5 +151,5 @@ async def test_a_redis_that_does_not_answer_is_not_waited_for(engine: AsyncEngin
         async with asyncio.timeout(10):
             for _ in range(5):
                 assert await tried(limits, Outcome.DECLINED, card=CARD, key="shop")
-            assert not await limits.begin({"card": CARD, "key": "shop"})
+            assert not await tried(limits, Outcome.PAID, card=CARD, key="shop")
         await pool.aclose()

@@ -1,14 +1,15 @@
 """A bot with stolen cards gets nowhere, and nobody else notices."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from tests.doors.card_testing import DEFAULTS, Figures, Scene, play, scene
-from tests.walk.running import INITIATE, Running, by_token, card, new_order, request
+from tests.doors.card_testing import DEFAULTS, Figures, Scene, of_many_addresses, play, scene
+from tests.walk.running import INITIATE, Running, by_token, card, eventually, new_order, request
 
-SHOP, ADDRESS = 30, 8
+SHOP, ADDRESS = 20, 8
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +24,14 @@ async def test_a_bot_gets_nowhere_and_shoppers_pay(
     running: Running, limited: httpx.AsyncClient
 ) -> None:
     """The short form of `make testers`."""
-    figures: list[Figures] = [each async for each in play(running, limited, 40, 10)]
+    figures: list[Figures] = [each async for each in play(running, limited, 30, 10)]
     for each in figures:
         assert each.good, str(each)
-    one_address, many_addresses, shoppers, both = figures
+    one_address, many_addresses, challenged, shoppers, authenticating, both = figures
     assert one_address.at_the_gateway <= ADDRESS + 2
     assert ADDRESS + 2 < many_addresses.at_the_gateway <= SHOP + 3
-    assert shoppers.paid == both.paid == 10
+    assert challenged.at_the_gateway == SHOP
+    assert shoppers.paid == authenticating.paid == both.paid == 10
     assert both.at_the_gateway <= ADDRESS + 2
 
 
@@ -92,11 +94,37 @@ async def test_repeating_a_request_is_no_further_attempt(running: Running, shop:
     await running.charged_once(order_id)
 
 
+async def test_identical_requests_at_once_earn_what_one_earns(
+    running: Running, shop: Scene
+) -> None:
+    counts = "SELECT name, current FROM attempt_counts"
+    before = dict(await running.query(counts))
+    body = request(new_order("five"), credit_card=card(shop.number(good=True)))
+    answers = await asyncio.gather(*(shop.http.post(INITIATE, json=body) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {200}
+    added: dict[str, int] = {}
+
+    async def counted() -> bool:
+        nonlocal added
+        added = {name: n for name, n in await running.query(counts) if name not in before}
+        waiting = await running.query(
+            "SELECT 1 FROM unsettled_attempts WHERE order_id = %s", body["order_id"]
+        )
+        return not waiting and min(added.values()) < 0
+
+    await eventually(counted)
+    assert {name.partition(":")[0]: n for name, n in added.items()} == {
+        "order": -1,
+        "card": -1,
+        "key": -1,
+    }
+
+
 async def test_an_outage_of_the_gateway_is_held_against_nobody(
     running: Running, shop: Scene
 ) -> None:
     async with running.without("sandbox"):
-        await shop.bot(40, of_many_addresses=True)
+        await shop.bot(40, of_many_addresses)
     assert shop.figures.unavailable == 40
     await shop.crowd(5)
     assert shop.figures.paid == 5

@@ -35,12 +35,15 @@ async def test_temporal_down_refuses_payments_and_keeps_callbacks(running: Runni
                 pass
             kept_by_a_new_api = await running.hint(paid)
             from_a_new_api = await running.initiate(by_token(refused))
+            never_opened = await running.shop.get(f"/api/payment/{refused}")
 
     assert (kept.status_code, kept_by_a_new_api.status_code) == (200, 200)
     for said in (answer, by_its_token, from_a_new_api):
         assert said.status_code == 503, said.text
         assert said.headers["Retry-After"].isdigit()
         assert said.json()["type"] == "/problems/service-unavailable"
+    # An order is written once its card has become a token: the gateway got none.
+    assert never_opened.status_code == 404
     assert ready.status_code == 503
     assert ready.json()["parts"]["temporal"] != "ok"
     assert ready.json()["parts"]["database"] == "ok"
