@@ -88,15 +88,15 @@ class Checkout:
     async def attempt(self, order: Order, attempt: AttemptInput, *, under_way: bool) -> bool:
         """Start the order's workflow or join it, and wait a while for the attempt's answer.
 
-        `under_way`: the records show the attempt already. False when the workflow has ended. Raises
-        the service-unavailable problem where the attempt is not sure to be made.
+        `under_way`: the records show the attempt already; whoever makes a new one asks for Temporal
+        before they take a token. False when the workflow has ended. Raises the service-unavailable
+        problem where the attempt is not sure to be made.
         """
-        try:
-            await self.require_temporal()
-        except ProblemError:
-            if under_way:
+        if under_way:
+            try:
+                await self.require_temporal()
+            except ProblemError:
                 return True
-            raise
         kept = under_way
         accepted = False
         try:
