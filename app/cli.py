@@ -13,7 +13,7 @@ from app.embedded.errors import StackError
 from app.logs import TalkativeError
 
 if TYPE_CHECKING:
-    from app.config import Settings
+    from app.config import DataSettings
 
 # All told, a process that is told to end has 25 seconds; some are for letting go of connections.
 DRAIN_SECONDS = 22
@@ -48,22 +48,22 @@ def run(
 @app.command()
 def api() -> None:
     """Serve the HTTP API."""
-    from app.config import Settings
+    from app.config import ApiSettings
 
-    settings = Settings()
+    settings = ApiSettings()
     _serve("app.api.main:create_app", settings, settings.api_host, settings.api_port)
 
 
 @app.command()
 def codec() -> None:
     """Serve the codec server: by it the Temporal UI shows operators what is encrypted."""
-    from app.config import Settings
+    from app.config import DataSettings
 
-    settings = Settings()
+    settings = DataSettings()
     _serve("app.codec_server.main:create_app", settings, settings.codec_host, settings.codec_port)
 
 
-def _serve(factory: str, settings: "Settings", host: str, port: int) -> None:
+def _serve(factory: str, settings: "DataSettings", host: str, port: int) -> None:
     import os
     import resource
     import signal
@@ -81,7 +81,9 @@ def _serve(factory: str, settings: "Settings", host: str, port: int) -> None:
         uvicorn.run(
             factory,
             factory=True,
-            **{**options(settings), "host": host, "port": port},
+            **options(settings),
+            host=host,
+            port=port,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
     except SystemExit as end:
@@ -104,12 +106,12 @@ def migrate() -> None:
     """Bring the database schema up to date."""
     import asyncio
 
-    from app.config import Settings
+    from app.config import DataSettings
     from app.db.migrate import migrate as apply_migrations
     from app.db.roles import RoleError
     from app.recorded import recorded
 
-    settings = Settings()
+    settings = DataSettings()
     service_url = settings.database_url
     owner_url = settings.database_owner_url or service_url
     failure: BaseException | None = None

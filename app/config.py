@@ -23,9 +23,10 @@ from app.secret_files import SecretFile, SecretFiles
 _REDIS = re.compile(r"rediss?://")
 
 
-class Settings(BaseSettings):
-    """What one Tillflow process needs to know. Each field is an environment variable of that name;
-    a secret one may be in a file, whose path is then in the variable NAME_FILE.
+class DataSettings(BaseSettings):
+    """What a process needs to know that works with the database alone: `codec` and `migrate`. What
+    a process does not need it need not be given. Each field is an environment variable of that
+    name; a secret one may be in a file, whose path is then in the variable NAME_FILE.
 
     Raises `pydantic.ValidationError` (without the values) with all that is missing, wrong, or not
     fit for production. An empty variable is a missing one.
@@ -49,6 +50,90 @@ class Settings(BaseSettings):
     database_owner_password: SecretStr | None = None
     database_owner_url: SecretStr | None = None
 
+    # Addresses and networks, with commas between them: whose X-Forwarded-For is believed.
+    trusted_proxies: str | None = Field(default=None, pattern=r"^[0-9A-Fa-f:./, ]+$")
+    # The codec server's, and where the Temporal UI is that may ask it.
+    codec_host: str = "127.0.0.1"
+    codec_port: int = 8706
+    codec_ui_origin: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://[^/\s]+$")
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    # Who the audit trail says runs a command, where it is not the user of this machine.
+    operator: str | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, SecretFiles(settings_cls), env_settings
+
+    @field_validator(
+        *("payment_methods", "stripe_webhook_secret", "callback_secret"),  # of the classes below
+        mode="before",
+        check_fields=False,
+    )
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    # Below the other that runs before: of these the last one is the first to run.
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_file(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, SecretFile):
+            return value
+        field = cls.model_fields[str(info.field_name)]
+        secret = value.read()
+        if not secret and field.is_required():
+            raise ValueError(f"its file {value.path} is empty")
+        return secret or field.default
+
+    # The order of these two matters: an encryption key has to be one before it can be a weak one.
+    @field_validator("encryption_keys")
+    @classmethod
+    def _are_keys(cls, value: SecretStr) -> SecretStr:
+        Keyring.parse(value.get_secret_value())  # raises where they are none
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _fit_for_its_place(cls, value: Any, info: ValidationInfo) -> Any:
+        # A rule sees the fields that stand above its own.
+        name = str(info.field_name)
+        if info.data.get("embedded"):
+            require_here(name, value)
+        else:
+            require_fit(name, value, info.data)
+        return value
+
+    @field_validator("database_url", "database_owner_url")
+    @classmethod
+    def _with_password(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        name = str(info.field_name).replace("_url", "_password")
+        password = info.data.get(name)
+        if value is None or password is None:
+            return value
+        url = read_url(value)
+        if url.password is not None:
+            raise ValueError(f"it holds a password, and {name.upper()} as well. Take one out")
+        whole = url.set(password=password.get_secret_value())
+        return SecretStr(whole.render_as_string(hide_password=False))
+
+    def keyring(self) -> Keyring:
+        """The encryption keys."""
+        return Keyring.parse(self.encryption_keys.get_secret_value())
+
+
+class Settings(DataSettings):
+    """What the worker, and a command that asks Temporal, need to know besides."""
+
     # The Temporal cluster. An API key or a certificate's path switches TLS on.
     temporal_api_key: SecretStr | None = None
     temporal_tls_client_cert_path: str | None = None
@@ -63,8 +148,8 @@ class Settings(BaseSettings):
     stripe_api_key: SecretStr
     stripe_api_base: str = "https://api.stripe.com"
     stripe_ca_cert_path: str | None = None  # if its authority is not a public one
-    # With commas between them, as long as callbacks may be signed with any of them.
-    stripe_webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(min_length=1)
+    # The API's alone. Several, with commas, as long as callbacks may be signed with any of them.
+    stripe_webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     gateway_timeout_seconds: float = Field(default=20, gt=0)
     # Those that are activated in the account at the gateway.
     payment_methods: Annotated[tuple[Method, ...], NoDecode] = Field(tuple(Method), min_length=1)
@@ -72,14 +157,8 @@ class Settings(BaseSettings):
     # The doors.
     api_host: str = "127.0.0.1"
     api_port: int = 8700
-    # Addresses and networks, with commas between them: whose X-Forwarded-For is believed.
-    trusted_proxies: str | None = Field(default=None, pattern=r"^[0-9A-Fa-f:./, ]+$")
-    # The codec server's, and where the Temporal UI is that may ask it.
-    codec_host: str = "127.0.0.1"
-    codec_port: int = 8706
-    codec_ui_origin: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://[^/\s]+$")
-    # Standard Webhooks: whsec_ + base64; several as above.
-    callback_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(min_length=1)
+    # The API's alone, too. Standard Webhooks: whsec_ + base64; several as above.
+    callback_secret: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     # How many attempts to pay may come to nothing, for whoever tests stolen cards; every two that
     # are paid allow one more. A number and a time: 40/day, 100 per 12 hours.
     declines_per_key: str = "40/day"
@@ -112,57 +191,6 @@ class Settings(BaseSettings):
     smtp_tls: bool = False
     mail_from: str = "orders@example.com"
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    # Who the audit trail says runs a command, where it is not the user of this machine.
-    operator: str | None = None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, SecretFiles(settings_cls), env_settings
-
-    @field_validator("payment_methods", "stripe_webhook_secret", "callback_secret", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
-    # Below the other that runs before: of these the last one is the first to run.
-    @field_validator("*", mode="before")
-    @classmethod
-    def _from_file(cls, value: Any, info: ValidationInfo) -> Any:
-        if not isinstance(value, SecretFile):
-            return value
-        secret = value.read() or None
-        if secret is None and cls.model_fields[str(info.field_name)].is_required():
-            raise ValueError(f"its file {value.path} is empty")
-        return secret
-
-    # The order of these two matters: an encryption key has to be one before it can be a weak one.
-    @field_validator("encryption_keys")
-    @classmethod
-    def _are_keys(cls, value: SecretStr) -> SecretStr:
-        Keyring.parse(value.get_secret_value())  # raises where they are none
-        return value
-
-    @field_validator("*")
-    @classmethod
-    def _fit_for_its_place(cls, value: Any, info: ValidationInfo) -> Any:
-        # A rule sees the fields that stand above its own.
-        name = str(info.field_name)
-        if info.data.get("embedded"):
-            require_here(name, value)
-        else:
-            require_fit(name, value, info.data)
-        return value
-
     @field_validator(
         "temporal_tls_client_cert_path",
         "temporal_tls_client_key_path",
@@ -177,19 +205,6 @@ class Settings(BaseSettings):
             except OSError as error:
                 raise ValueError(f"{value} cannot be read: {error.strerror}") from None
         return value
-
-    @field_validator("database_url", "database_owner_url")
-    @classmethod
-    def _with_password(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        name = str(info.field_name).replace("_url", "_password")
-        password = info.data.get(name)
-        if value is None or password is None:
-            return value
-        url = read_url(value)
-        if url.password is not None:
-            raise ValueError(f"it holds a password, and {name.upper()} as well. Take one out")
-        whole = url.set(password=password.get_secret_value())
-        return SecretStr(whole.render_as_string(hide_password=False))
 
     @field_validator(
         "declines_per_key", "declines_per_address", "declines_per_order", "declines_per_card"
@@ -216,9 +231,12 @@ class Settings(BaseSettings):
         exponent(currency)  # raises where it is none
         return currency
 
-    def keyring(self) -> Keyring:
-        """The encryption keys."""
-        return Keyring.parse(self.encryption_keys.get_secret_value())
+
+class ApiSettings(Settings):
+    """The API's: who may sign callbacks is no longer left open."""
+
+    stripe_webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(min_length=1)
+    callback_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(min_length=1)
 
 
 def faults(error: ValidationError) -> Sequence[str]:

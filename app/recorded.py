@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.config import Settings
+from app.config import DataSettings
 from app.db.audit import AuditTrail
 from app.db.engine import create_engine
 from app.domain.audit import Action
@@ -32,7 +32,7 @@ class Work:
 
 @asynccontextmanager
 async def recorded(
-    settings: Settings,
+    settings: DataSettings,
     what: str,
     object_: str | None = None,
     *,

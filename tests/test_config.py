@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from app.config import Settings
+from app.config import ApiSettings
 from app.domain.methods import Method
 from tests.conftest import settings_with
 
@@ -28,7 +28,7 @@ def test_an_empty_variable_is_a_missing_one(name: str, monkeypatch: pytest.Monke
 def test_an_empty_secret_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "")
     with pytest.raises(ValidationError) as wrong:
-        Settings()
+        ApiSettings()
     assert ("stripe_webhook_secret",) in [error["loc"] for error in wrong.value.errors()]
 
 

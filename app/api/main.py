@@ -27,7 +27,7 @@ from app.api.body_limit import BodyLimit
 from app.api.deliverers import Deliverers
 from app.api.headers import SecurityHeaders
 from app.api.settler import Settler
-from app.config import Settings
+from app.config import ApiSettings
 from app.logs import configure
 from app.memory import keep_out_of_dumps
 from app.wiring import Parts, build
@@ -92,7 +92,7 @@ def create_app(parts: Parts | None = None) -> FastAPI:
 
 async def _from_environment() -> Parts:
     keep_out_of_dumps()
-    settings = Settings()
+    settings = ApiSettings()
     configure(settings.log_level)
     # Lazy: with Temporal away the API still takes callbacks and says what is missing.
     return await build(settings, lazy_temporal=True)

@@ -4,14 +4,12 @@ from typing import Any
 
 from app.api.connection import PatientConnection
 from app.api.headers import STRICT_TRANSPORT
-from app.config import Settings
+from app.config import DataSettings
 
 
-def options(settings: Settings) -> dict[str, Any]:
-    """For `uvicorn.run`, or `uvicorn.Config`."""
+def options(settings: DataSettings) -> dict[str, Any]:
+    """For `uvicorn.run`, or `uvicorn.Config`; where it listens is for the caller to say."""
     return {
-        "host": settings.api_host,
-        "port": settings.api_port,
         "http": PatientConnection,
         "ws": "none",
         "access_log": False,

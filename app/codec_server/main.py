@@ -27,7 +27,7 @@ from app.api.trace import trace_of
 from app.codec_server import page
 from app.codec_server.reading import DECODE, ReadingByMinute
 from app.codec_server.sessions import SECONDS, Sessions
-from app.config import Settings
+from app.config import DataSettings
 from app.db.api_keys import ApiKeys
 from app.db.audit import AuditTrail
 from app.db.engine import create_engine
@@ -50,7 +50,7 @@ _log = structlog.get_logger()
 class CodecServer:
     """What the doors of the codec server do."""
 
-    def __init__(self, settings: Settings, api_keys: ApiKeys) -> None:
+    def __init__(self, settings: DataSettings, api_keys: ApiKeys) -> None:
         keyring = settings.keyring()
         self._api_keys = api_keys
         self._sessions = Sessions(keyring, api_keys)
@@ -131,11 +131,11 @@ class CodecServer:
             return payload
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: DataSettings | None = None) -> FastAPI:
     """The codec server as `settings` say, or the environment."""
     if settings is None:
         keep_out_of_dumps()
-        settings = Settings()
+        settings = DataSettings()
         configure(settings.log_level)
     engine = create_engine(settings.database_url.get_secret_value())
     trail = AuditTrail(engine, settings.keyring())

@@ -52,6 +52,8 @@ async def served(database_url: str, http: type | None = None, **known: Any) -> A
         uvicorn.Config(
             create_app(parts),
             **{**told, "http": http or told["http"]},
+            host="127.0.0.1",
+            port=settings.api_port,
             timeout_graceful_shutdown=1,
         )
     )

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from app import cli
-from app.config import Settings
+from app.config import ApiSettings, DataSettings, Settings
 from app.secret_files import holds_secret
 from sandbox.settings import Settings as SandboxSettings
 from tests.production.compose import COMPOSE, compose, example, services, variables
@@ -29,14 +29,31 @@ PROVIDED = {"DATABASE_URL", "DATABASE_OWNER_URL", "TEMPORAL_ADDRESS"} | {
     f"TEMPORAL_TLS_{name}_PATH" for name in ("CLIENT_CERT", "CLIENT_KEY", "SERVER_CA_CERT")
 }
 
-# With these, what is append-only can be changed.
-ONLY_TO_MIGRATE = {"DATABASE_OWNER_URL", "DATABASE_OWNER_PASSWORD_FILE"}
-
-FIELDS = {name.upper(): field for name, field in Settings.model_fields.items()}
+# What each process reads when it starts.
+READS: dict[str, type[DataSettings]] = {
+    "api": ApiSettings,
+    "worker": Settings,
+    "codec": DataSettings,
+    "migrate": DataSettings,
+}
+FIELDS = {name.upper(): field for name, field in ApiSettings.model_fields.items()}
 # A URL is no secret here: the password is in a file of its own.
 URLS = {"DATABASE_URL", "DATABASE_OWNER_URL"}
 SECRETS = {name for name, field in FIELDS.items() if holds_secret(field)} - URLS
 SANDBOX_FIELDS = {f"SANDBOX_{name.upper()}" for name in SandboxSettings.model_fields}
+# Who has the owner's password can change what is append-only; who has the gateway's key, its money.
+GIVEN = {
+    "api": {
+        *("DATABASE_PASSWORD", "ENCRYPTION_KEYS", "TEMPORAL_API_KEY", "STRIPE_API_KEY"),
+        *("STRIPE_WEBHOOK_SECRET", "CALLBACK_SECRET", "REDIS_URL"),
+    },
+    "worker": {
+        *("DATABASE_PASSWORD", "ENCRYPTION_KEYS", "TEMPORAL_API_KEY", "STRIPE_API_KEY"),
+        "SMTP_PASSWORD",
+    },
+    "codec": {"DATABASE_PASSWORD", "ENCRYPTION_KEYS"},
+    "migrate": {"DATABASE_PASSWORD", "ENCRYPTION_KEYS", "DATABASE_OWNER_PASSWORD"},
+}
 DEFAULTS = example()
 
 OnThisMachine = Callable[..., dict[str, str]]
@@ -63,10 +80,10 @@ def test_every_variable_is_a_setting_and_no_secret() -> None:
 @pytest.mark.parametrize("name", TILLFLOW)
 def test_each_process_is_handed_every_setting_and_nothing_else(name: str) -> None:
     handed = compose({})["services"][name]["environment"]
-    files = {f"{secret}_FILE" for secret in SECRETS}
-    withheld = ONLY_TO_MIGRATE if name != "migrate" else set()
-    expected = FIELDS.keys() - SECRETS - SET_BY_IMAGE - NEVER_SET | files
-    assert handed.keys() == expected - withheld
+    files = {f"{secret}_FILE" for secret in GIVEN[name]}
+    withheld = {"DATABASE_OWNER_URL"} if name != "migrate" else set()
+    known = {field.upper() for field in READS[name].model_fields}
+    assert handed.keys() == known - SECRETS - SET_BY_IMAGE - NEVER_SET - withheld | files
 
 
 def test_the_sandbox_is_handed_sandbox_settings() -> None:
@@ -87,7 +104,14 @@ def test_no_service_is_handed_a_secret_but_in_a_file() -> None:
                 assert value.startswith("/certificates/")
 
 
-def test_each_service_is_given_only_the_secrets_that_it_reads() -> None:
+@pytest.mark.parametrize("name", TILLFLOW)
+def test_each_process_is_given_its_own_secrets_and_no_other(name: str) -> None:
+    handed = SERVICES[name]["environment"]
+    assert {secret for secret in SECRETS if f"{secret}_FILE" in handed} == GIVEN[name]
+    assert GIVEN[name] <= {field.upper() for field in READS[name].model_fields}
+
+
+def test_each_service_is_given_only_the_secrets_that_it_is_told_of() -> None:
     for service in SERVICES.values():
         told = json.dumps([service.get("environment"), service.get("command")])
         read = set(re.findall(r"/run/secrets/(\w+)", told))
@@ -110,12 +134,13 @@ def test_without_a_needed_secret_nothing_starts(
     for variable, value in (on_this_machine("api") | {f"{name}_FILE": f"{tmp_path}/empty"}).items():
         clean.setenv(variable, value)
     with pytest.raises(ValidationError) as refused:
-        Settings()
+        ApiSettings()
     assert [error["loc"] for error in refused.value.errors()] == [(name.lower(),)]
 
 
 def test_the_defaults_that_the_example_shows_are_true() -> None:
-    provided = compose({})["services"]["migrate"]["environment"]
+    known = compose({})["services"]
+    provided = known["migrate"]["environment"] | known["api"]["environment"]
     for name, shown in DEFAULTS.items():
         assert shown == (provided[name] if name in PROVIDED else _text(FIELDS[name].default)), name
 
@@ -132,7 +157,7 @@ def test_what_the_guide_and_the_file_make_is_fit_for_production(
 ) -> None:
     for variable, value in on_this_machine(name).items():
         clean.setenv(variable, value)
-    settings = Settings()
+    settings = READS[name]()
     assert settings.embedded is False
     password = (secrets_folder / "tillflow_service_db_password").read_text().strip()
     where = "@tillflow-db:5432/tillflow?sslmode=verify-full&"
@@ -146,9 +171,10 @@ def test_what_the_guide_and_the_file_make_is_fit_for_production(
         assert owner.get_secret_value().startswith(
             f"postgresql+psycopg://tillflow:{password}{where}"
         )
-    assert settings.temporal_address == "temporal:7233"
-    assert settings.smtp_username is None
-    assert settings.temporal_api_key is None
+    if isinstance(settings, Settings):
+        assert settings.temporal_address == "temporal:7233"
+        assert settings.smtp_username is None
+        assert settings.temporal_api_key is None
 
 
 def test_a_setting_of_ones_own_is_handed_on(

@@ -291,19 +291,21 @@ def test_every_process_ends_with_all_that_is_wrong_at_once(tmp_path: Path) -> No
         )
         for process in ("api", "worker", "migrate")
     ]
-    for process in processes:
+    everything = [
+        "DATABASE_URL",
+        "TEMPORAL_ADDRESS",
+        "STRIPE_API_KEY",
+        "STRIPE_API_BASE",
+        "STRIPE_WEBHOOK_SECRET",
+        "CALLBACK_SECRET",
+    ]
+    # The last one reads no more than where the data is.
+    for process, wrong in zip(processes, [everything, everything, everything[:1]], strict=True):
         output, errors = process.communicate(timeout=120)
         assert process.returncode == 1
         first, *lines = errors.splitlines()
         assert first == "tillflow: these settings are missing or not fit:"
-        assert [line.split(":")[0].strip() for line in lines] == [
-            "DATABASE_URL",
-            "TEMPORAL_ADDRESS",
-            "STRIPE_API_KEY",
-            "STRIPE_API_BASE",
-            "STRIPE_WEBHOOK_SECRET",
-            "CALLBACK_SECRET",
-        ]
+        assert [line.split(":")[0].strip() for line in lines] == wrong
         for secret in ("hunter2", "sk_test_sandbox", "letmein", FIT["encryption_keys"][8:]):
             assert secret not in output + errors
 

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from app.config import Settings
+from app.config import DataSettings, Settings
 from app.db.engine import create_engine, transaction
 from app.db.migrate import migrate
 from app.domain.gateway import Card, UnavailableError
@@ -140,7 +140,7 @@ def database(
     leads to this machine."""
     for name, value in on_this_machine("migrate").items():
         monkeypatch.setenv(name, value)
-    settings = Settings()
+    settings = DataSettings()
     assert settings.database_owner_url is not None
     urls = {
         "owner": make_url(settings.database_owner_url.get_secret_value()),
