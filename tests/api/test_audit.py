@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.api.access import DOORS
 from app.db.api_keys import ApiKeys
@@ -252,17 +252,39 @@ async def test_who_is_told_503_and_may_have_changed_something_stands_there_befor
             await other.execute(text("SELECT FROM audit_end FOR UPDATE"))
             asked = asyncio.create_task(storefront.post(INITIATE, json=by_token("order-1")))
 
-            async def waits() -> bool:
-                blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-                return bool(await other.scalar(blocked))
-
-            await eventually(waits)
+            await somebody_waits(other)
             assert not asked.done()
         problem(await asked, 503, "service-unavailable")
         assert await records.find_order("order-1") is not None
         async with engine.connect() as connection:
             rows = await connection.execute(text("SELECT object, result FROM audit"))
             assert [tuple(row) for row in rows] == [("order-1", "503")]
+
+
+async def test_who_was_not_answered_because_the_process_had_to_end_stands_there(
+    database_url: str, engine: AsyncEngine
+) -> None:
+    async with api(database_url) as storefront:
+        async with engine.begin() as other:
+            await other.execute(text("LOCK TABLE orders"))
+            asked = asyncio.create_task(storefront.post(INITIATE, json=by_token("order-1")))
+            await somebody_waits(other)
+            asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+    async with engine.connect() as connection:
+        rows = await connection.execute(text("SELECT who, object, result FROM audit"))
+        assert [tuple(row) for row in rows] == [(DEVELOPMENT_KEY_ID, "order-1", "interrupted")]
+
+
+async def somebody_waits(for_us: AsyncConnection) -> None:
+    """Until somebody wants what this transaction has locked."""
+
+    async def waits() -> bool:
+        blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(await for_us.scalar(blocked))
+
+    await eventually(waits)
 
 
 async def test_a_flood_of_strangers_is_told_of_in_few_transactions(
