@@ -15,13 +15,14 @@ from app.db.audit_check import verify
 from app.db.engine import create_engine
 from app.db.records import PostgresRecords
 from app.domain.api_keys import DEVELOPMENT_KEY_ID, Offered, Scope
+from app.domain.facts import Event, Fact, Source
 from app.domain.money import Money
 from app.domain.order import Order
 from app.embedded.ports import HOST
 from app.keyring import Keyring
 from tests.api.alone import api
 from tests.api.problems import problem
-from tests.api.test_out_of_reach import signed
+from tests.api.test_out_of_reach import NOW, signed
 from tests.conftest import settings_with
 from tests.walk.cards import canary, found_in
 from tests.walk.running import (
@@ -247,34 +248,39 @@ async def test_a_decline_that_the_trail_cannot_tell_of_is_told_when_it_can(
 async def test_who_is_told_503_and_may_have_changed_something_stands_there_before(
     database_url: str, records: PostgresRecords, engine: AsyncEngine
 ) -> None:
+    await records.open_order(Order("order-1", Money(4999, "usd")))
+    await records.append("order-1", [Fact(Event.FLAGGED, NOW, Source.GATEWAY, reason="look")])
+    door, seen = "/api/payment/order-1/acknowledge", {"reason": "seen"}
     async with api(database_url) as storefront:  # with Temporal away
         async with engine.begin() as other:
             await other.execute(text("SELECT FROM audit_end FOR UPDATE"))
-            asked = asyncio.create_task(storefront.post(INITIATE, json=by_token("order-1")))
+            asked = asyncio.create_task(storefront.post(door, json=seen))
 
             await somebody_waits(other)
             assert not asked.done()
-        problem(await asked, 503, "service-unavailable")
-        assert await records.find_order("order-1") is not None
+        told = problem(await asked, 503, "service-unavailable")
+        assert "What you sent is recorded." in told["detail"]
         async with engine.connect() as connection:
             rows = await connection.execute(text("SELECT object, result FROM audit"))
             assert [tuple(row) for row in rows] == [("order-1", "503")]
 
 
 async def test_who_was_not_answered_because_the_process_had_to_end_stands_there(
-    database_url: str, engine: AsyncEngine
+    database_url: str, records: PostgresRecords, engine: AsyncEngine
 ) -> None:
+    await records.open_order(Order("order-1", Money(4999, "usd")))
+    sent = signed({"order_id": "order-1", "status": "success", "transaction_id": "1"})
     async with api(database_url) as storefront:
         async with engine.begin() as other:
-            await other.execute(text("LOCK TABLE orders"))
-            asked = asyncio.create_task(storefront.post(INITIATE, json=by_token("order-1")))
+            await other.execute(text("LOCK TABLE callbacks"))
+            asked = asyncio.create_task(storefront.post(CALLBACK, **sent))
             await somebody_waits(other)
             asked.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asked
     async with engine.connect() as connection:
         rows = await connection.execute(text("SELECT who, object, result FROM audit"))
-        assert [tuple(row) for row in rows] == [(DEVELOPMENT_KEY_ID, "order-1", "interrupted")]
+        assert [tuple(row) for row in rows] == [("generic", "order-1", "interrupted")]
 
 
 async def somebody_waits(for_us: AsyncConnection) -> None:
