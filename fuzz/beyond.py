@@ -12,6 +12,7 @@ _KINDS = {
     "payment-declined": "the bank",
     "payment-method-refused": "the gateway",
     "payment-method-not-offered": "the gateway's account, by amount and currency",
+    "too-many-requests": "how many attempts came to nothing",
     "invalid-callback": "the signature, and whether there is such an order",
 }
 # What is told of a field, and what it depends on.

@@ -5,7 +5,10 @@ from typing import Any
 
 import httpx
 
+from fuzz.plan import DECLINED
+
 _READY_SECONDS = 60.0
+_MOST_DECLINES = 50
 
 
 async def place(http: httpx.AsyncClient, prefix: str) -> list[str]:
@@ -30,7 +33,7 @@ async def place(http: httpx.AsyncClient, prefix: str) -> list[str]:
         *held,
         await order("paid"),
         await order("refunded"),
-        await order("declined", "pm_card_chargeDeclined"),
+        await order("declined", DECLINED),
         await order("asked", "pm_card_authenticationRequired"),
         await order("of-a-customer", customer_id=f"{prefix}-customer", save_payment_method=True),
     ]
@@ -40,6 +43,20 @@ async def place(http: httpx.AsyncClient, prefix: str) -> list[str]:
     path, key = f"/api/payment/{prefix}-refunded/refunds", {"Idempotency-Key": "first"}
     (await http.post(path, json={"amount": "10.00"}, headers=key)).raise_for_status()
     return orders
+
+
+async def decline_too_often(http: httpx.AsyncClient, prefix: str) -> None:
+    """Pay with a token that is declined, each time for another order, until the limits say no."""
+    for number in range(_MOST_DECLINES):
+        body = {
+            "order_id": f"{prefix}-{number}",
+            "payment_method": "credit_card",
+            "amount": "49.99",
+            "payment_method_token": DECLINED,
+        }
+        if (await http.post("/api/payment/initiate", json=body)).status_code == 429:
+            return
+    raise RuntimeError(f"{_MOST_DECLINES} declines were not too many")
 
 
 async def _until_fulfilled(http: httpx.AsyncClient, order_id: str) -> None:

@@ -20,15 +20,16 @@ RANDOM_PHASES = ("fuzzing", "stateful")
 # A request that takes longer hangs; the machine may be busy.
 PATIENCE_SECONDS = 120.0
 
+DECLINED = "pm_card_chargeDeclined"
 _DOCUMENTED = "order-12345"
-_TOKENS = [
+_TOKENS = (
     "pm_card_visa",
-    "pm_card_chargeDeclined",
+    DECLINED,
     "pm_card_chargeDeclinedInsufficientFunds",
     "pm_card_authenticationRequired",
     "pm_card_applePay",
     "pm_sepaDebit_success",
-]
+)
 _CARDS = ["4242 4242 4242 4242", "4000-0000-0000-0002", "4000000000003220", "4000000000000000"]
 _AMOUNTS = [49.99, "49.99", 10, "10.00", 0.5, 1.001, "99999999999999"]
 _CURRENCIES = ["usd", "EUR", "jpy", "kwd"]
@@ -37,7 +38,7 @@ _CURRENCIES = ["usd", "EUR", "jpy", "kwd"]
 @dataclass(frozen=True)
 class Plan:
     """One turn of a visitor. `orders` are there to be found; `examples`: how many requests are made
-    up for each operation, and how many stories of several requests."""
+    up for each operation, and how many stories of several requests. `tokens`: what to pay with."""
 
     api_url: str
     orders: Sequence[str]
@@ -45,6 +46,7 @@ class Plan:
     examples: int
     phases: Sequence[str]
     signature: Signature
+    tokens: Sequence[str] = _TOKENS
 
     def schema(self, visitor: Visitor) -> BaseSchema:
         """The API by its own description, to be asked by `visitor`. The gateway comes to one door
@@ -78,7 +80,7 @@ class Plan:
             "phases": phases,
             "dictionaries": {
                 "orders": {"values": list(self.orders)},
-                "tokens": {"values": _TOKENS},
+                "tokens": {"values": list(self.tokens)},
                 "cards": {"values": _CARDS},
                 "amounts": {"values": _AMOUNTS},
                 "currencies": {"values": _CURRENCIES},

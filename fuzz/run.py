@@ -1,26 +1,34 @@
 """A run: rounds of turns on a stack of its own, until enough was asked."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 
+from app.config import Settings
 from app.db.api_keys import ApiKeys
 from app.db.engine import create_engine
-from app.embedded.ports import Ports
+from app.domain.api_keys import Scope
+from app.embedded.ports import HOST, Ports, free_port
 from app.embedded.services import ApiPart
 from app.embedded.stack import Stack
 from chaos.unlimited import UNLIMITED
 from fuzz import turn
-from fuzz.orders import place
-from fuzz.plan import EVERY_PHASE, RANDOM_PHASES, Plan
+from fuzz.orders import decline_too_often, place
+from fuzz.plan import DECLINED, EVERY_PHASE, RANDOM_PHASES, Plan
 from fuzz.signing import Signature
 from fuzz.tally import Tally
 from fuzz.visitors import Visitor, visitors
 
 # How many requests are made up for each operation in a visitor's turn.
 _EXAMPLES = 20
+# The same for the one door that has limits, where they hold.
+_LIMITED_EXAMPLES = 300
+_MOST_LIMITED_TURNS = 10
+# The door that has limits, and what they answer.
+LIMITED, TOO_MANY = "/api/payment/initiate", 429
 # Rounds of one run that no other seed draws.
 _MOST_ROUNDS = 1000
 
@@ -40,6 +48,8 @@ async def run(folder: Path, requests: int, seed: int, say: Callable[[str], None]
             await run_round(stack, tally, seed * _MOST_ROUNDS + number, _EXAMPLES, phases, say=say)
             if tally.requests >= requests:
                 break
+        async with _with_limits(stack) as api_url:
+            await run_limited(stack, api_url, tally, seed, _LIMITED_EXAMPLES, say=say)
     return tally
 
 
@@ -70,8 +80,66 @@ async def run_round(
         say(f"round {seed}, {visitor.name}: {tally.requests - before} requests")
 
 
+async def run_limited(
+    stack: Stack,
+    api_url: str,
+    tally: Tally,
+    seed: int,
+    examples: int,
+    *,
+    say: Callable[[str], None],
+) -> None:
+    """A storefront's turns at the door that has limits, on an API of the stack where they hold,
+    with a token that was declined too often, until it has met them. Raises RuntimeError where it
+    did not: what was not tried is not clean."""
+    prefix = f"fuzz-{seed}-limited"
+    engine = create_engine(stack.postgres.url)
+    try:
+        key = await ApiKeys(engine, embedded=True).create(prefix, frozenset(Scope), None)
+    finally:
+        await engine.dispose()
+    storefront = Visitor("a storefront with limits", key.text(), live=True)
+    async with _storefront(api_url, storefront) as http:
+        await decline_too_often(http, prefix)
+    signature = Signature.of(stack.folder)
+    before = tally.requests
+    for number in range(seed, seed + _MOST_LIMITED_TURNS):
+        plan = Plan(api_url, [prefix], number, examples, ("fuzzing",), signature, [DECLINED])
+        schema = plan.schema(storefront).include(path=LIMITED, method="POST")
+        await asyncio.to_thread(turn.take, storefront, schema, tally)
+        if tally.statuses[TOO_MANY]:
+            break
+    else:
+        raise RuntimeError("no limit was met")
+    asked, refused = tally.requests - before, tally.statuses[TOO_MANY]
+    say(f"with limits: {asked} requests, {refused} of them one too many")
+
+
+@asynccontextmanager
+async def _with_limits(stack: Stack) -> AsyncIterator[str]:
+    """The address of one more API on the stack, with the limits that production has by default."""
+    fields = Settings.model_fields
+    limits = {name.upper(): str(fields[name.lower()].default) for name in UNLIMITED}
+    port = free_port()
+    environment = {**stack.api.environment(), **limits, "API_PORT": str(port)}
+    part = _LimitedApi(f"http://{HOST}:{port}", port, environment)
+    await stack.supervisor.start(part)
+    try:
+        yield part.url
+    finally:
+        await stack.supervisor.kill(part.name)
+
+
+class _LimitedApi(ApiPart):
+    name = "limited api"
+
+
 async def _orders(stack: Stack, visitor: Visitor, prefix: str) -> list[str]:
-    async with httpx.AsyncClient(
-        base_url=stack.api_url, headers=visitor.headers(), timeout=60, trust_env=False
-    ) as http:
+    async with _storefront(stack.api_url, visitor) as http:
         return await place(http, prefix)
+
+
+def _storefront(api_url: str, visitor: Visitor) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=api_url, headers=visitor.headers(), timeout=60, trust_env=False
+    )

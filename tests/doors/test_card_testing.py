@@ -74,6 +74,12 @@ async def test_every_limit_gives_the_same_answer_and_reaches_nobody(
         assert (await running.shop.get(f"/api/payment/{order_id}")).status_code == 404
         assert (await running.ledger(order_id))["payment_intents"] == []
 
+    # As the API's description has it.
+    described = (await running.description())["paths"][INITIATE]["post"]["responses"]["429"]
+    [(media_type, content)] = described["content"].items()
+    assert answers[0].headers["content-type"] == media_type
+    assert answers[0].json() == content["examples"]["too-many-requests"]["value"]
+
     # Neither does a further try on an order that is there.
     answer = await shop.http.post(INITIATE, json=request(second, **same_card))
     assert (answer.status_code, answer.content) == (429, answers[0].content)
