@@ -4,6 +4,7 @@ Whatever a process says goes through here, its warnings and what nobody caught a
 number that is in it all the same is blotted out.
 """
 
+import json
 import logging
 import os
 import sys
@@ -77,4 +78,11 @@ def _log_uncaught(
 
 
 def _blot(_: object, __: str, line: structlog.typing.EventDict | str) -> str:
-    return blotted(str(line))
+    told = blotted(str(line))
+    if told == line:
+        return told
+    try:
+        json.loads(told)
+    except ValueError:  # a number stood there without quotes
+        return json.dumps({"event": told})
+    return told

@@ -111,13 +111,19 @@ def test_a_line_of_the_log_is_one_object_whatever_it_tells_of() -> None:
         thread = threading.Thread(target=int, args=(forged,))
         thread.start()
         thread.join()
+        structlog.get_logger().info("without quotes", number=int(number))
         raise ValueError(forged)
         """,
         ends_well=False,
     )
+    assert not _SECRET.search(output)
     lines = [json.loads(line) for line in output.removesuffix("\n").split("\n")]
-    assert len(lines) == 7
+    assert len(lines) == 8
+    [blotted] = [line for line in lines if line.keys() == {"event"}]
+    assert "without quotes" in blotted["event"]
     for line in lines:
+        if line is blotted:
+            continue
         assert line["event"] != "forged"
         assert line["level"] in ("info", "warning", "error", "critical")
         assert datetime.fromisoformat(line["timestamp"]).utcoffset() == timedelta(0)
