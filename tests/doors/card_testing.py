@@ -183,9 +183,10 @@ Address = Callable[[int], str | None]
 """From where the one of that number comes, as far as the storefront tells it."""
 
 
-def of_one_address(_number: int) -> str:
-    """As a bot on one machine."""
-    return "203.0.113.66"
+def of_one_address() -> Address:
+    """As a bot on one machine; each time another, since one address is counted at all shops."""
+    address = f"2001:db8:ffff:{secrets.randbits(16):x}::7"
+    return lambda _number: address
 
 
 def of_many_addresses(number: int) -> str:
@@ -256,7 +257,7 @@ async def play(
 ) -> AsyncIterator[Figures]:
     """Each scene in which the limits promise something, one after the other."""
     async with scene("a bot of one address", running, api) as shop:
-        await shop.bot(cards, of_one_address)
+        await shop.bot(cards, of_one_address())
         yield shop.figures
     async with scene("a bot of many addresses", running, api) as shop:
         await shop.bot(cards, of_many_addresses)
@@ -271,7 +272,7 @@ async def play(
         await shop.crowd_that_authenticates(shoppers)
         yield shop.figures
     async with scene("a bot of one address beside shoppers", running, api) as shop:
-        await asyncio.gather(shop.bot(cards, of_one_address), shop.crowd(shoppers))
+        await asyncio.gather(shop.bot(cards, of_one_address()), shop.crowd(shoppers))
         yield shop.figures
 
 
