@@ -14,16 +14,23 @@ _MOMENT = re.compile(
 )
 
 
+_LONGEST = 4096  # bytes; every byte is looked at before anybody has shown a key
+
+
 class NoCardsInAddresses:
-    """Answers 400 to an address that holds a card number."""
+    """Answers 400 to an address that holds a card number, and to one that is too long."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            query = unquote_plus(scope["query_string"].decode("latin-1"))
-            if holds_card_number(_MOMENT.sub("x", f"{scope['path']} {query}")):
+            query = scope["query_string"]
+            if len(scope["raw_path"]) + len(query) > _LONGEST:
+                await _TOO_LONG(scope, receive, send)
+                return
+            address = f"{scope['path']} {unquote_plus(query.decode('latin-1'))}"
+            if holds_card_number(_MOMENT.sub("x", address)):
                 await _REFUSAL(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -35,5 +42,12 @@ _REFUSAL = answer(
         "Send a card's number in `credit_card` only: addresses are written into logs on their way. "
         "Nothing was done.",
         [FieldError(location="address", message="this looks like a card number")],
+    )
+)
+_TOO_LONG = answer(
+    ProblemError(
+        Kind.INVALID_REQUEST,
+        f"An address may have {_LONGEST} bytes. Nothing was done.",
+        [FieldError(location="address", message="this is too long")],
     )
 )

@@ -3,6 +3,7 @@
 import random
 import uuid
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 
@@ -129,6 +130,20 @@ _random = random.Random(20261123)  # noqa: S311 - the same identifiers in every 
 )
 def test_no_random_identifier_is_taken_for_a_card_number(made: Callable[[], str]) -> None:
     assert [text for text in (made() for _ in range(10_000)) if holds_card_number(text)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        quote(spaced(ISSUE_CARD)),
+        quote(quote(f"https://shop.example/?card={spaced(ISSUE_CARD)}&code=123")),
+        f";{ISSUE_CARD}=3012101000000000?",
+        f"{ISSUE_CARD}D30121010000000",
+    ],
+    ids=["percent-encoded", "twice", "track-2", "track-2-hexadecimal"],
+)
+def test_a_card_number_is_found_as_machines_write_it(text: str) -> None:
+    assert holds_card_number(text)
 
 
 @pytest.mark.parametrize(

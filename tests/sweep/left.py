@@ -39,7 +39,8 @@ async def no_card_is_left(running: Running) -> None:
         *_ROOTS,
     }
     leaks = {each for what in found.values() for each in what if not each.startswith(PLANTED)}
-    assert {place: what & leaks for place, what in found.items() if what & leaks} == {}
+    leaked = {place: what & leaks for place, what in found.items() if what & leaks}
+    assert leaked == {}, leaked
     assert found.keys() >= planted | {
         "PostgreSQL's files",
         "PostgreSQL's write-ahead log",

@@ -402,8 +402,6 @@ async def running(tmp_path_factory: pytest.TempPathFactory, record: Path) -> Asy
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SANDBOX_RECORD", str(record))
         environment.setenv("PLANTED", PLANTED)
-        # It holds the name of the test, which may be that of a card.
-        environment.delenv("PYTEST_CURRENT_TEST")
         environment.setenv("INITIATE_WAIT_SECONDS", "4")  # half of what a storefront waits
         for name, value in UNLIMITED.items():
             environment.setenv(name, value)
