@@ -4,16 +4,17 @@ Whatever a process says goes through here, its warnings and what nobody caught a
 number that is in it all the same is blotted out.
 """
 
-import json
 import logging
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 import structlog
 
-from app.domain.card_numbers import blotted
+from app.domain.card_numbers import blotted, holds_card_number
 
 # Libraries that write requests, and with them card numbers, into their debug logs.
 _TALKATIVE = ("stripe", "httpx", "httpcore")
@@ -34,7 +35,7 @@ def configure(level: str) -> None:
         ),
     ]
     structlog.configure(
-        processors=[*shared[:1], *shared[2:], structlog.processors.JSONRenderer(), _blot],
+        processors=[*shared[:1], *shared[2:], _blot, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
     )
@@ -44,8 +45,8 @@ def configure(level: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
                 _blot,
+                structlog.processors.JSONRenderer(),
             ],
         )
     )
@@ -77,12 +78,22 @@ def _log_uncaught(
     logging.getLogger("uncaught").critical(kind.__name__, exc_info=(kind, known, traceback))
 
 
-def _blot(_: object, __: str, line: structlog.typing.EventDict | str) -> str:
-    told = blotted(str(line))
-    if told == line:
-        return told
-    try:
-        json.loads(told)
-    except ValueError:  # a number stood there without quotes
-        return json.dumps({"event": told})
-    return told
+def _blot(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {blotted(str(name)): _blotted(value) for name, value in line.items()}
+
+
+def _blotted(value: Any) -> Any:
+    """What JSON can tell of `value`, without card numbers: in JSON they would be escaped."""
+    match value:
+        case None | bool():
+            return value
+        case int() | float():
+            return blotted(str(value)) if holds_card_number(str(value)) else value
+        case str():
+            return blotted(value)
+        case Mapping():
+            return {blotted(str(name)): _blotted(each) for name, each in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_blotted(each) for each in value]
+        case _:
+            return blotted(repr(value))

@@ -9,10 +9,12 @@ for a program.
 import base64
 import binascii
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+from urllib.request import getproxies
 
 from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
@@ -26,6 +28,8 @@ _PASSWORD_CHARACTERS = 20
 _MAIL_PASSWORD_CHARACTERS = 16  # those that mail services make
 _STRIPE_KEY = re.compile(r"[sr]k_(live|test)_([A-Za-z0-9]*)", re.ASCII)
 _STRIPE_KEY_CHARACTERS = 24
+# libpq reads these besides the URL.
+_LIBPQ = ("PGHOSTADDR", "PGSERVICE", "PGPASSWORD")
 # With one of these a Unix socket's name is not where the connection goes.
 _ELSEWHERE = frozenset({"hostaddr", "service"})
 # With another value Redis need not prove who it is.
@@ -132,6 +136,11 @@ def _temporal_key(text: str) -> None:
 
 def _database(value: SecretStr, _: Mapping[str, Any]) -> None:
     url = read_url(value)
+    if "password" in url.query:
+        raise ValueError("the password stands behind the ?. Write it as user:password@host")
+    for variable in _LIBPQ:
+        if variable in os.environ:
+            raise ValueError(f"{variable} would change where it leads, or as whom. Take it out")
     if url.password is not None:
         _advised(_password, url.password, "Give the user another password: openssl rand -hex 32")
     if url.query.get("sslmode") != "verify-full" and not _is_local(url):
@@ -143,8 +152,8 @@ def _database(value: SecretStr, _: Mapping[str, Any]) -> None:
 
 def _is_local(url: URL) -> bool:
     named = url.query.get("host", ())
-    hosts = [url.host, *([named] if isinstance(named, str) else named)]
-    known = [host for host in hosts if host]
+    hosts = [url.host or "", *([named] if isinstance(named, str) else named)]
+    known = [host for each in hosts for host in each.split(",") if host]
     return (
         bool(known)
         and _ELSEWHERE.isdisjoint(url.query)
@@ -176,6 +185,9 @@ def _gateway(address: str, _: Mapping[str, Any]) -> None:
     parts = urlsplit(address)
     if parts.scheme != "https" and not _is_loopback(parts.hostname):
         raise ValueError("it does not begin with https://. Cards and keys are sent there")
+    # In https a proxy is passed through, and reads nothing.
+    if parts.scheme != "https" and getproxies().keys() & {"http", "all"}:
+        raise ValueError("HTTP_PROXY would be given cards and keys. Take HTTP_PROXY out")
 
 
 def _ui(origin: str, _: Mapping[str, Any]) -> None:
@@ -199,8 +211,8 @@ def _redis(url: SecretStr | None, _: Mapping[str, Any]) -> None:
 
 
 def _mail(tls: bool, above: Mapping[str, Any]) -> None:
-    if above.get("smtp_password") and not tls and not _is_loopback(above.get("smtp_host")):
-        raise ValueError("SMTP_PASSWORD would be sent in clear. Set it to true")
+    if not tls and not _is_loopback(above.get("smtp_host")):
+        raise ValueError("shoppers' addresses would be sent in clear. Set it to true")
 
 
 _SECRETS: dict[str, tuple[Callable[[str], None], str]] = {

@@ -29,6 +29,7 @@ from app.db.api_keys import ApiKeys
 from app.db.engine import create_engine
 from app.db.migrate import migrate
 from app.db.records import PostgresRecords
+from app.domain.card_numbers import holds_card_number
 from app.embedded.ports import free_port
 from app.embedded.postgres import PostgresPart
 from app.embedded.supervisor import Supervisor
@@ -40,6 +41,12 @@ from tests.sandbox.program import KEY, SECRET, Receiver, Sandbox
 # Without a stopwatch: this machine may be slow.
 hypothesis.settings.register_profile("tillflow", deadline=None, max_examples=200)
 hypothesis.settings.load_profile("tillflow")
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """No test's name holds a card number: pytest puts it into the environment, from where every
+    program that a test starts would have it."""
+    return argname if isinstance(val, str | bytes) and holds_card_number(str(val)) else None
 
 
 def settings_with(**known: Any) -> Settings:

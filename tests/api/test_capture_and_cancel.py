@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from app.domain.card_numbers import blotted
 from tests.api.problems import problem, wrong_at
 from tests.walk.cards import canary, found_in, spaced
 from tests.walk.running import Json, Running, by_token, new_order
@@ -275,7 +276,7 @@ async def test_without_temporal_money_is_neither_taken_nor_let_go(running: Runni
         ("cancel", {canary(): "reason"}, "…"),
         ("cancel", [], "body"),
     ],
-    ids=lambda value: str(value)[:40],
+    ids=lambda value: blotted(str(value))[:40],
 )
 async def test_a_wrong_request_is_told_by_its_field_and_never_repeated(
     running: Running, what: str, body: Json, location: str

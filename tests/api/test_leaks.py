@@ -119,14 +119,29 @@ def test_a_line_of_the_log_is_one_object_whatever_it_tells_of() -> None:
     assert not _SECRET.search(output)
     lines = [json.loads(line) for line in output.removesuffix("\n").split("\n")]
     assert len(lines) == 8
-    [blotted] = [line for line in lines if line.keys() == {"event"}]
-    assert "without quotes" in blotted["event"]
+    assert [line["number"] for line in lines if "number" in line] == ["[card number]"]
     for line in lines:
-        if line is blotted:
-            continue
         assert line["event"] != "forged"
         assert line["level"] in ("info", "warning", "error", "critical")
         assert datetime.fromisoformat(line["timestamp"]).utcoffset() == timedelta(0)
+
+
+def test_a_number_that_json_would_spell_otherwise_is_blotted_out_as_well() -> None:
+    output = said("""
+        full_width = "".join(chr(0xFF10 + int(digit)) for digit in number)
+        by = ("\\u00a0", "\\n", "\\t", "\\u200b")
+        told = [full_width, *(each.join(number) for each in by)]
+        structlog.get_logger().info("several", told=told, more={"deep": [{told[1]: told[2]}]})
+        try:
+            raise ValueError(told[2])
+        except ValueError:
+            logging.getLogger("library").exception("%s", told[3])
+    """)
+    several, library = map(json.loads, output.splitlines())
+    assert several["told"] == ["[card number]"] * 5
+    assert several["more"] == {"deep": [{"[card number]": "[card number]"}]}
+    assert library["event"] == "[card number]"
+    assert library["exception"][0]["exc_value"] == "[card number]"
 
 
 def test_what_nobody_catches_holds_no_card() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.domain.card_numbers import blotted
 from tests.api.problems import problem, wrong_at
 from tests.walk.cards import canary, found_in, spaced
 from tests.walk.running import Json, Running, by_token, new_order
@@ -159,7 +160,7 @@ async def test_the_links_ask_for_what_was_asked_for(running: Running) -> None:
         ({"cursor": "ключ"}, "cursor"),
         ({"cursor": canary()}, "address"),
     ],
-    ids=lambda value: str(value)[:40],
+    ids=lambda value: blotted(str(value))[:40],
 )
 async def test_what_cannot_be_asked_is_named_and_not_repeated(
     running: Running, query: Json, location: str

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.domain.card_numbers import blotted
 from tests.api.problems import problem, wrong_at
 from tests.walk.cards import canary, found_in, spaced
 from tests.walk.running import Json, Running, by_token, new_order
@@ -321,7 +322,7 @@ async def test_a_refund_needs_a_key(running: Running) -> None:
         ({"reason": f"to {canary()}"}, "reason"),
         ({"currency": "usd"}, "currency"),
     ],
-    ids=lambda value: str(value)[:40],
+    ids=lambda value: blotted(str(value))[:40],
 )
 async def test_a_wrong_refund_is_told_by_its_field_and_does_nothing(
     running: Running, body: Json, location: str

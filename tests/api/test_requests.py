@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from app.api.schemas import InitiateRequest, secret_free
+from app.domain.card_numbers import blotted
 from tests.api.problems import problem
 from tests.walk.cards import canary, check_digit, found_in, spaced
 from tests.walk.running import INITIATE, Json, Running, by_token, card, new_order, request
@@ -147,7 +148,7 @@ async def test_currencies_have_their_own_decimals_and_smallest_charge(
         {"expiry_month": 1.0, "expiry_year": 30.0},
         {"cvv": None},
     ],
-    ids=lambda value: str(value)[:60],
+    ids=lambda value: blotted(str(value))[:60],
 )
 async def test_a_card_may_be_written_as_people_write_it(running: Running, changed: Json) -> None:
     body = request(new_order("card"), credit_card={**card(canary()), **changed})
@@ -200,7 +201,7 @@ def wrong_digit(number: str) -> str:
         ({NUMBER: "1234"}, "credit_card.…"),
         ({spaced(NUMBER): "1234"}, "credit_card.…"),
     ],
-    ids=lambda value: str(value)[:60],
+    ids=lambda value: blotted(str(value))[:60],
 )
 async def test_a_wrong_card_is_told_by_its_field_and_never_repeated(
     running: Running, changed: Json, location: str
@@ -294,7 +295,7 @@ def _present(fields: Json) -> Json:
         ({NUMBER: NUMBER}, "…"),
         ({spaced(NUMBER, "-"): NUMBER}, "…"),
     ],
-    ids=lambda value: str(value)[:60],
+    ids=lambda value: blotted(str(value))[:60],
 )
 async def test_a_wrong_request_is_told_by_its_field_and_does_nothing(
     running: Running, changed: Json, location: str
@@ -401,6 +402,13 @@ async def test_a_card_number_in_a_path_is_not_repeated(
     answer = await running.shop.request(method, path)
     assert answer.status_code in (400, 404, 405)
     assert not found_in(answer.content)
+
+
+@pytest.mark.parametrize("address", ["/healthz?x=" + "5-6-3-" * 1000, "/" + "5-6-3-" * 1000])
+async def test_a_long_address_is_refused_before_it_is_read(running: Running, address: str) -> None:
+    answer = await running.shop.get(address)
+    refused(answer, "address")
+    assert "An address may have 4096 bytes" in answer.json()["detail"]
 
 
 def test_the_canaries_are_card_numbers() -> None:
