@@ -113,14 +113,14 @@ async def entries(
         wanted.append(or_(_row.who == who, _row.who.endswith(f" ({who})", autoescape=True)))
     if since is not None:
         wanted.append(_row.at >= since)
-    after = None
+    begin = None
     while True:
         async with transaction(engine) as session:
-            page = await _page(session, after, *wanted)
+            page = await _page(session, begin, *wanted)
         if not page:
             return
         yield page
-        after = page[-1].number
+        begin = page[-1].number + 1
 
 
 async def key_ids(engine: AsyncEngine) -> dict[str, int]:
@@ -133,7 +133,9 @@ async def key_ids(engine: AsyncEngine) -> dict[str, int]:
 
 async def _follow(session: AsyncSession, keyring: Keyring, at: Place, known: End | None) -> Place:
     """How far a page of the entries behind `at` are as they were written."""
-    for entry in await _page(session, at.end.number or None):
+    page = await _page(session, at.end.number or None)
+    # From the last one on: there must be one of it, on whichever page a second would stand.
+    for entry in page[1:] if at.end.number else page:
         number = at.end.number + 1
         if entry.number != number:
             raise AlteredError(f"row {number} is missing")
@@ -150,10 +152,10 @@ async def _follow(session: AsyncSession, keyring: Keyring, at: Place, known: End
 
 
 async def _page(
-    session: AsyncSession, after: int | None, *wanted: ColumnElement[bool]
+    session: AsyncSession, begin: int | None, *wanted: ColumnElement[bool]
 ) -> list[Entry]:
     """At the start with whatever stands before row 1: nothing may."""
-    behind = [_row.number > after] if after is not None else []
+    behind = [_row.number >= begin] if begin is not None else []
     connection = await session.connection()
     rows = await connection.execute(
         select(*_SHOWN).where(*behind, *wanted).order_by(_row.number).limit(_PAGE)

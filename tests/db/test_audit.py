@@ -222,6 +222,23 @@ async def test_a_trail_longer_than_a_page_is_verified_and_listed_whole(
     assert one.number == 78
 
 
+@pytest.mark.parametrize("number", [500, 999, 1000, 1200])
+async def test_a_second_row_of_a_number_is_found_wherever_it_stands(
+    engine: AsyncEngine, connection: AsyncConnection, number: int
+) -> None:
+    """Not in the table itself, whose key would not have it."""
+    trail = AuditTrail(engine, KEYRING)
+    for action in actions(1200):
+        trail.note(action)
+    await trail.close()
+    await connection.execute(text("CREATE TABLE forged () INHERITS (audit)"))
+    forge = "INSERT INTO forged SELECT * FROM ONLY audit WHERE number = :number"
+    await connection.execute(text(forge), {"number": number})
+    await connection.commit()
+    with pytest.raises(AlteredError, match=f"row {number + 1} is missing|behind the end"):
+        await verify(engine, KEYRING)
+
+
 @pytest.mark.parametrize(
     "change", ["UPDATE audit SET result = '200'", "DELETE FROM audit", "TRUNCATE audit"]
 )
