@@ -10,12 +10,12 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import answer, unavailable
-from app.api.schemas import ORDER_ID
 from app.api.trace import Trace
 from app.db.audit import Trail
 from app.domain.api_keys import Scope as KeyScope
 from app.domain.audit import Action
 from app.domain.card_numbers import holds_card_number
+from app.domain.order import ORDER_ID
 from app.domain.records import RecordsUnavailableError
 
 # That a storefront reads is no business of the trail; that somebody was refused is.

@@ -10,10 +10,11 @@ from starlette.datastructures import Headers
 from app.api.access import WithParts
 from app.api.deliverers import WithDeliverers, counted
 from app.api.problems import Kind, ProblemError, documented
-from app.api.schemas import ORDER_ID, Received
+from app.api.schemas import Received
 from app.api.trace import WithTrace
 from app.domain.card_numbers import holds_card_number
 from app.domain.gateway import GatewayEvent, GatewayPayment, InvalidCallbackError
+from app.domain.order import ORDER_ID
 from app.gateways.generic import GenericCallback
 from app.wiring import Parts
 

@@ -11,8 +11,9 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from app.api.access import KeyedRoute, WithParts
 from app.api.problems import FieldError, Kind, documented, invalid
-from app.api.schemas import ORDER_ID, CustomerId, Links
+from app.api.schemas import CustomerId, Links
 from app.domain.methods import Method
+from app.domain.order import ORDER_ID
 from app.domain.payment import State
 from app.domain.records import Filter, Place, Summary
 

@@ -6,8 +6,9 @@ from fastapi import Path
 from pydantic import AfterValidator
 
 from app.api.problems import Kind, ProblemError
-from app.api.schemas import ORDER_ID, PaymentView
+from app.api.schemas import PaymentView
 from app.domain.card_numbers import without_card_number
+from app.domain.order import ORDER_ID
 from app.domain.payment import Payment
 from app.domain.records import RecordsUnavailableError
 from app.wiring import Parts

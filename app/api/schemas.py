@@ -29,7 +29,7 @@ from pydantic_core import core_schema
 from app.domain.card_numbers import passes_luhn, without_card_number
 from app.domain.gateway import Card
 from app.domain.methods import Method
-from app.domain.order import Capture, Mandate
+from app.domain.order import ORDER_ID, Capture, Mandate
 from app.domain.reversals import DisputeState, RefundState
 from app.domain.unknown import Operation, Resolution
 
@@ -39,7 +39,6 @@ _MONTH = re.compile(r"0?[1-9]|1[0-2]")
 _YEAR = re.compile(r"(20)?[0-9]{2}")
 _LONGEST_URL = 2000
 
-ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 IDEMPOTENCY_KEY = r"^[\x21-\x7e]{1,255}$"
 
 

@@ -1,9 +1,12 @@
 """An order as the storefront placed it. Personal data stays here, out of the workflow."""
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.domain.money import Money
+
+ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Capture(StrEnum):

@@ -243,9 +243,10 @@ async def test_without_temporal_money_is_neither_taken_nor_let_go(running: Runni
         await held(running, "dropped"),
         new_order("unstarted"),
     )
+    await running.place_only(unstarted)
     async with running.without("temporal"):
         answers = (
-            await running.initiate(by_token(unstarted)),
+            await running.initiate(by_token(new_order("refused"))),
             await capture(running, taken),
             await cancel(running, dropped),
         )
@@ -255,6 +256,7 @@ async def test_without_temporal_money_is_neither_taken_nor_let_go(running: Runni
     for order_id in (taken, dropped):
         assert (await running.read(order_id))["status"] == "authorized"
 
+    await running.until_ready()
     # Its order is written, its payment was never started.
     told = problem(await cancel(running, unstarted), 409, "not-cancelable")
     assert "nothing is held" in told["detail"]

@@ -7,7 +7,7 @@ import pytest
 
 from app.embedded.ports import free_port
 from app.embedded.services import ApiPart
-from tests.walk.running import Json, Running, eventually
+from tests.walk.running import Json, Running
 
 
 class LonelyApi(ApiPart):
@@ -49,11 +49,7 @@ async def test_a_missing_part_is_named(running: Running, killed: str, named: str
     assert ready.status_code == 503
     assert ready.json()["status"] == "not ready"
     assert ready.json()["parts"][named] != "ok"
-
-    async def it_is_ready_again() -> bool:
-        return (await running.shop.get("/readyz")).status_code == 200
-
-    await eventually(it_is_ready_again)
+    await running.until_ready()
 
 
 async def test_a_missing_worker_is_named(lonely: httpx.AsyncClient) -> None:

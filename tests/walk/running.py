@@ -22,7 +22,11 @@ import pytest
 from standardwebhooks import Webhook
 from temporalio.client import Client
 
+from app.db.engine import create_engine
+from app.db.records import PostgresRecords
 from app.domain.api_keys import DEVELOPMENT_API_KEY
+from app.domain.money import Money
+from app.domain.order import Order
 from app.embedded.credentials import Credentials
 from app.embedded.ports import HOST, Ports, free_port
 from app.embedded.services import ApiPart
@@ -126,6 +130,21 @@ class Running:
         assert answer.status_code == 200, answer.text
         told: Json = answer.json()
         return told
+
+    async def place_only(self, order_id: str) -> None:
+        """Leave an order as an API does that is killed before it starts the payment."""
+        engine = create_engine(self.stack.postgres.url)
+        records = PostgresRecords(engine, "stripe", self.stack.keyring())
+        await records.open_order(Order(order_id, Money(4999, "usd")))
+        await engine.dispose()
+
+    async def until_ready(self) -> None:
+        """Wait until the API reaches every part again."""
+
+        async def ready() -> bool:
+            return (await self.shop.get("/readyz")).status_code == 200
+
+        await eventually(ready)
 
     async def paid(self, name: str, method: str = "pm_card_visa", **more: Any) -> str:
         """An order of 49.99 that is paid and fulfilled."""
