@@ -208,19 +208,17 @@ async def test_payments_that_began_before_a_change_of_keys_end_after_it(
         await declined.pay("pm_card_chargeDeclinedInsufficientFunds")
     # While workers are replaced, those of before and after share the work: both know both keys.
     queue = before.task_queue
-    async with (
-        _works_with(ADDED, temporal_address, shop, queue),
-        _works_with(AFTER, temporal_address, shop, queue) as after,
-    ):
-        ends = [_moved(each, after) for each in (to_confirm, to_authenticate, declined)]
-        confirmed, authenticated, paid = ends
-        await confirmed.call_back()
-        await _authenticate(authenticated)
-        await paid.pay(attempt=2)
-        await paid.call_back()
-        for placed in ends:
-            assert (await placed.result()).order_state is OrderState.FULFILLED
-            assert await _key_ids(placed) == {"2026-01", "2026-11"}
+    async with _works_with(AFTER, temporal_address, shop, queue) as after:
+        async with _works_with(ADDED, temporal_address, shop, queue):
+            ends = [_moved(each, after) for each in (to_confirm, to_authenticate, declined)]
+            confirmed, authenticated, paid = ends
+            await confirmed.call_back()
+            await _authenticate(authenticated)
+            await paid.pay(attempt=2)
+            await paid.call_back()
+            for placed in ends:
+                assert (await placed.result()).order_state is OrderState.FULFILLED
+                assert await _key_ids(placed) == {"2026-01", "2026-11"}
         new = await after.order()
         await new.captured()
     # Then the old key can go, once no history is left that needs it: this one does not.
