@@ -11,6 +11,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,8 @@ def audited(tmp_path: Path) -> Iterator[Audited]:
     certificate = tmp_path / "certificate.pem"
     ca = trustme.CA()
     ca.cert_pem.write_to_path(authority)
-    ca.issue_cert("pypi.org").private_key_and_cert_chain_pem.write_to_path(certificate)
+    index = import_module("pip._internal.models.index").PyPI.netloc
+    ca.issue_cert(index).private_key_and_cert_chain_pem.write_to_path(certificate)
     lock = tmp_path / "requirements.lock"
     lock.write_text(PIN + PIN.replace("quiche", "tart"))
     running: list[Index] = []
