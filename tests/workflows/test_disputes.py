@@ -28,7 +28,7 @@ async def test_a_dispute_is_flagged_with_its_deadline_and_a_won_one_is_over(shop
     workflow = _workflow(placed, dispute)
     attributes = (await workflow.describe()).typed_search_attributes
     assert attributes[names.ORDER_ID] == placed.order.order_id
-    assert attributes[names.NEEDS_ATTENTION] is True
+    await until(lambda: _needs_attention(workflow))
     await _decide(shop, dispute, "won")
     await placed.deliver("charge.dispute.closed")
     assert await _ended(workflow) == "won"
@@ -130,6 +130,11 @@ async def _disputed(shop: Shop) -> tuple[Placed, Json]:
     await placed.deliver("charge.dispute.created")
     await placed.told(Event.DISPUTED)
     return placed, dispute
+
+
+async def _needs_attention(workflow: WorkflowHandle[DisputeWorkflow, str]) -> bool:
+    attributes = (await workflow.describe()).typed_search_attributes
+    return attributes.get(names.NEEDS_ATTENTION) is True
 
 
 async def _raise(placed: Placed) -> Json:
