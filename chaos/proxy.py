@@ -35,6 +35,11 @@ class Proxy:
         self._wanted = False
         self._server: asyncio.Server | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes connections."""
+        return self._server is not None
+
     async def open(self) -> None:
         """Listen, unless the weather forbids it."""
         self._wanted = True
@@ -90,7 +95,9 @@ class _End(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP has no other
         self._transport = transport
         self._proxy.ends.add(self)
-        if self._other is None:
+        if not self._proxy.is_open:  # it closed while this one came in
+            self.reset()
+        elif self._other is None:
             self._proxy.hurt += self._proxy.weather is Weather.STALL
             transport.pause_reading()
             self._connecting = asyncio.create_task(self._connect())
@@ -106,6 +113,8 @@ class _End(asyncio.Protocol):
         except OSError:
             self.reset()
             return
+        if self._transport is None or self._transport.is_closing():  # who called is gone
+            self._other.reset()
         self.obey()
 
     def obey(self) -> None:

@@ -57,7 +57,10 @@ async def counted(running: Running, outcome: str) -> float:
 
 
 async def stored(running: Running) -> int:
-    [(count,)] = await running.query("SELECT count(*) FROM callbacks")
+    """Without the sandbox's own, which come when they come."""
+    [(count,)] = await running.query(
+        "SELECT count(*) FROM callbacks WHERE event_id !~ '^evt_[0-9A-Za-z]{24}$'"
+    )
     assert isinstance(count, int)
     return count
 
@@ -170,9 +173,8 @@ async def test_a_generic_callback_not_signed_by_us_just_now_is_refused(
         headers["webhook-timestamp"] = "inf"
     if how == "other version":
         headers["webhook-signature"] = headers["webhook-signature"].replace("v1,", "v2,")
-    now = (await stored(running), before[1])
     answer = await running.shop.post(CALLBACK, content=content, headers=headers)
-    await refused(running, answer, now)
+    await refused(running, answer, before)
 
 
 @pytest.mark.parametrize("how", ["wrong secret", "stale", "early", "tampered", "garbage"])

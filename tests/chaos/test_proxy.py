@@ -8,6 +8,7 @@ import pytest
 
 from app.embedded.ports import HOST, free_ports
 from chaos.proxy import Proxy, Weather
+from tests.walk.running import eventually
 
 Talk = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 MUCH = bytes(range(256)) * 4096  # more than any buffer on the way takes at once
@@ -122,3 +123,21 @@ async def test_closed_it_refuses_whatever_the_weather() -> None:
         await door.set_weather(Weather.FAIR)
         with pytest.raises(ConnectionRefusedError):
             await _call(door)
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_who_came_when_it_closed_is_not_kept(turns: int) -> None:
+    async with _echo() as door:
+        reader, writer = await _call(door)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await door.close()
+        async with asyncio.timeout(20):
+            with pytest.raises(ConnectionError):
+                await reader.readexactly(1)
+        writer.close()
+        await eventually(lambda: _is_empty(door))
+
+
+async def _is_empty(door: Proxy) -> bool:
+    return not door.ends
