@@ -1,9 +1,9 @@
 """Limits for whoever tests stolen cards: of how many attempts to pay may come to nothing.
 
 A tester's attempts are declined, a shop's are mostly paid. So an attempt takes a place when it
-begins, gives it back when nobody said no to it, and half of another one with it when it is paid. It
-is counted for its order, its card, the shopper's address and the API key's client, and begins only
-if each of them has a place left.
+begins, gives it back when nobody said no to it, and another one with it when it is paid. It is
+counted for its order, its card, the shopper's address and the API key's client, and begins only if
+each of them has a place left.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ _NEVER_TOO_MANY = 2**62
 
 
 class Outcome(IntEnum):
-    """What became of an attempt, as the half places that it takes."""
+    """What became of an attempt, as the places that it takes."""
 
-    BEGUN = 2
+    BEGUN = 1
     DECLINED = 0  # nothing more
-    OPEN = -2  # nobody said no: nobody was asked, or a bank takes days
-    PAID = -3
+    OPEN = -1  # nobody said no: nobody was asked, or a bank takes days
+    PAID = -2
 
 
 class AttemptLimits:
@@ -85,7 +85,7 @@ class AttemptLimits:
 
     def _place(self, name: str, outcome: Outcome) -> Place:
         limit = self._allowed[name.partition(":")[0]]
-        most = 2 * limit.amount if outcome is Outcome.BEGUN else _NEVER_TOO_MANY
+        most = limit.amount if outcome is Outcome.BEGUN else _NEVER_TOO_MANY
         return Place(name, most, limit.get_expiry(), int(outcome))
 
 

@@ -159,10 +159,10 @@ class Settings(DataSettings):
     api_port: int = 8700
     # The API's alone, too. Standard Webhooks: whsec_ + base64; several as above.
     callback_secret: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    # How many attempts to pay may come to nothing, for whoever tests stolen cards; every two that
-    # are paid allow one more. A number and a time: 40/day, 100 per 12 hours.
+    # How many attempts to pay may come to nothing, for whoever tests stolen cards; each that is
+    # paid allows one more. A number and a time: 40/day, 100 per 12 hours.
     declines_per_key: str = "40/day"
-    declines_per_address: str = "20/day"
+    declines_per_address: str = "10/day"
     declines_per_order: str = "10/day"
     declines_per_card: str = "5/day"
     # They are counted in Redis, if there is one (rediss://user:password@host:port/0), or else in

@@ -69,7 +69,7 @@ class Figures:
     @property
     def bound(self) -> int:
         """How far a bot may get where nothing tells it from the shoppers, by what was sold."""
-        return MOST + self.paid // 2
+        return MOST + self.paid
 
     def __str__(self) -> str:
         return (

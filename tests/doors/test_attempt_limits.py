@@ -18,7 +18,7 @@ from tests.conftest import settings_with
 from tests.doors.served import silent_server
 from tests.redis import Redis
 
-ALLOWED = {"order": "10/day", "card": "5/day", "address": "20/day", "key": "40/day"}
+ALLOWED = {"order": "10/day", "card": "5/day", "address": "10/day", "key": "40/day"}
 CARD = "4000000000000002"
 needs_redis = pytest.mark.skipif(
     shutil.which("redis-server") is None, reason="redis-server is not installed here"
@@ -45,7 +45,7 @@ def test_the_defaults_are_these() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "most"), [("order", 10), ("card", 5), ("address", 20), ("key", 40)]
+    ("kind", "most"), [("order", 10), ("card", 5), ("address", 10), ("key", 40)]
 )
 async def test_each_may_be_declined_so_often(limits: AttemptLimits, kind: str, most: int) -> None:
     for _ in range(most):
@@ -65,8 +65,8 @@ async def test_attempts_under_way_count_until_it_is_known_what_became_of_them(
     assert not await limits.begin(card)
 
 
-async def test_two_that_are_paid_allow_one_more(limits: AttemptLimits) -> None:
-    for _ in range(6):
+async def test_each_that_is_paid_allows_one_more(limits: AttemptLimits) -> None:
+    for _ in range(3):
         assert await tried(limits, Outcome.PAID, key="shop")
     for _ in range(43):
         assert await tried(limits, Outcome.DECLINED, key="shop")

@@ -9,7 +9,7 @@ import pytest
 from tests.doors.card_testing import DEFAULTS, Figures, Scene, of_many_addresses, play, scene
 from tests.walk.running import INITIATE, Running, by_token, card, eventually, new_order, request
 
-SHOP, ADDRESS = 20, 8
+SHOP, ADDRESS = 20, 5
 
 
 @pytest.fixture(scope="module")

@@ -83,7 +83,7 @@ def limits(engine: AsyncEngine) -> AttemptLimits:
     )
 
 
-async def _half_places(engine: AsyncEngine) -> int:
+async def _places(engine: AsyncEngine) -> int:
     async with engine.connect() as connection:
         count = await connection.execute(text("SELECT current FROM attempt_counts"))
         [(taken,)] = count.all()
@@ -104,7 +104,7 @@ async def test_a_challenge_keeps_its_place_until_it_is_paid_whoever_sees_that(
     first = Settler(records, unsettled, limits)
     assert await first.settle()
     await first.close()  # its process has ended
-    assert await _half_places(engine) == 2
+    assert await _places(engine) == Outcome.BEGUN
 
     await records.append("order-1", [fact(Event.AUTHORIZED)])
     others = [Settler(records, UnsettledAttempts(engine), limits) for _ in range(3)]
@@ -112,7 +112,7 @@ async def test_a_challenge_keeps_its_place_until_it_is_paid_whoever_sees_that(
     for other in others:
         assert not await other.settle()
         await other.close()
-    assert await _half_places(engine) == Outcome.BEGUN + Outcome.PAID
+    assert await _places(engine) == Outcome.BEGUN + Outcome.PAID
 
 
 async def test_of_several_requests_that_make_one_attempt_one_is_counted(
