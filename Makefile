@@ -16,7 +16,7 @@ SLOW ?= 500
 CARDS ?= 10000
 SHOPPERS ?= 1000
 CHANGES ?= 1000
-# What the image holds.
+# What the images hold.
 SHIPPED := app sandbox migrations worker.py
 # In a folder of its own: pytest gives its usual one, servers and all, back to itself alone whenever
 # another run begins.
@@ -47,7 +47,7 @@ test: $(READY)  ## the whole suite, on real parts
 chaos: $(READY)  ## break everything under load: N payments, KILLS, SEED; a fresh stack for each PIECE, MINUTES of load at most
 	$(BIN)/python -m chaos --payments $(N) --kills $(KILLS) --seed $(SEED) --piece $(PIECE) --minutes $(MINUTES)
 
-crashes: $(READY)  ## kill workers at every boundary of every activity, TIMES each
+crashes: $(READY)  ## kill workers at every boundary of the activities of eleven stories, TIMES each
 	$(BIN)/python -m chaos.crashes --times $(TIMES)
 
 bench: $(READY)  ## what callbacks wait for their answer, with Temporal and without it

@@ -25,8 +25,9 @@ FIRST_LOOK = timedelta(seconds=2)
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_UNKNOWN_PAUSE = timedelta(hours=1)
 LONGEST_PAUSE = timedelta(hours=12)
-# Refunds that were under way before this was so go on as they began.
+# Refunds that were under way before these were so go on as they began.
 NEWS_COMES_FIRST = "news and a look-up come before a decision about a refund"
+SILENCE_IS_FLAGGED = "that the gateway tells nothing of a refund is flagged in words"
 
 
 @workflow.defn
@@ -43,6 +44,7 @@ class RefundWorkflow:
         self._number = 1
         self._pause = FIRST_PAUSE
         self._awaited = "the gateway"
+        self._silence_is_flagged = False
         self._unknown = Unknown(
             ask.order_id, ask.unknown_age_limit_seconds, self._flag, self._show, refund=ask.name
         )
@@ -213,13 +215,21 @@ class RefundWorkflow:
                 summary="No news: ask the gateway what became of the refund",
                 **(policies.LOOK_ONCE if self._unknown else policies.LOOK_UP),
             )
-        except ActivityError:
-            if not self._unknown:  # it refuses to tell: somebody should look, and it may report yet
-                workflow.upsert_search_attributes([names.NEEDS_ATTENTION.value_set(True)])
+        except ActivityError as error:
+            if not self._unknown:
+                await self._flag_silence(error)
             return False
         self._answered = self._answered or bool(learnt.facts)
         await self._learn(learnt.facts)
         return True
+
+    async def _flag_silence(self, error: ActivityError) -> None:
+        """It refuses to tell: somebody should look, once, and it may report yet."""
+        if not workflow.patched(SILENCE_IS_FLAGGED):
+            workflow.upsert_search_attributes([names.NEEDS_ATTENTION.value_set(True)])
+        elif not self._silence_is_flagged:
+            self._silence_is_flagged = True
+            await self._flag(f"the gateway tells nothing of refund {self._ask.name}: {error.cause}")
 
     async def _flag(self, reason: str) -> None:
         fact = Fact(Event.FLAGGED, workflow.now(), Source.WORKFLOW, reason=reason)

@@ -73,9 +73,9 @@ class Figures:
 
     def __str__(self) -> str:
         return (
-            f"{self.scene}: bot: {self.at_the_gateway} of {self.cards} cards got to the gateway"
-            f"{f', {self.unavailable} answered 503' if self.unavailable else ''}; "
+            f"{self.scene}: bot: {self.at_the_gateway} of {self.cards} cards got to the gateway; "
             f"shoppers: {self.paid} of {self.shoppers} paid, {self.blocked} blocked"
+            f"{f'; {self.unavailable} answers of 503' if self.unavailable else ''}"
         )
 
 
@@ -168,10 +168,12 @@ class Scene:
         return digits + check_digit(digits)
 
     async def _told(self, body: dict[str, object]) -> httpx.Response:
-        """What became of it, however long that takes on a busy machine."""
+        """What became of it, however long that takes on a busy machine: who is told to ask again
+        does so."""
         key = secrets.token_hex(8)
-        while (answer := await self._send(body, key)).status_code == 202:  # noqa: ASYNC110
-            await asyncio.sleep(0.2)  # nobody outside sets an event for us
+        while (answer := await self._send(body, key)).status_code in (202, 503):
+            self.figures.unavailable += answer.status_code == 503
+            await asyncio.sleep(0.2)
         return answer
 
     async def _send(self, body: dict[str, object], key: str | None = None) -> httpx.Response:

@@ -12,6 +12,7 @@ from app.domain.gateway import (
     GatewayPayment,
     GatewayRefund,
     OutcomeUnknownError,
+    RefusedError,
 )
 from app.domain.money import Money
 from app.domain.order import Order
@@ -140,6 +141,28 @@ class Storming(StandIn):
     ) -> GatewayRefund:
         self._weather("refund")
         return await super().refund(order_id, transaction_id, amount, name, key)
+
+
+class Secretive(StandIn):
+    """Refuses so many times to tell what became of a refund that it made."""
+
+    def __init__(self, sandbox: Sandbox, times: int) -> None:
+        super().__init__(sandbox)
+        self._times = times
+        self._has_made = False
+
+    async def refund(
+        self, order_id: str, transaction_id: str, amount: Money, name: str, key: str
+    ) -> GatewayRefund:
+        made = await super().refund(order_id, transaction_id, amount, name, key)
+        self._has_made = True
+        return made
+
+    async def look_up_refund(self, transaction_id: str, name: str) -> GatewayRefund | None:
+        if self._has_made and self._times > 0:
+            self._times -= 1
+            raise RefusedError("permission", "this key may not read refunds")
+        return await super().look_up_refund(transaction_id, name)
 
 
 class Silent(StandIn):

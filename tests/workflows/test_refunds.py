@@ -15,7 +15,7 @@ from app.workflows.refund import RefundWorkflow
 from tests.sandbox.program import Json, until
 from tests.workflows import scenarios
 from tests.workflows.shop import AMOUNT, GIVEN_BACK, ONCE, Placed, Shop
-from tests.workflows.stand_ins import Meanwhile, Refusing
+from tests.workflows.stand_ins import Meanwhile, Refusing, Secretive
 
 _SHIP = StepPlan("ship_order", Phase.AFTER_CAPTURE, essential=True)
 
@@ -101,6 +101,22 @@ async def test_a_pending_refund_that_nobody_reports_is_asked_for(shop: Shop) -> 
     placed.skipping = True
     assert await _ended(await placed.refund("one", 4999)) == "succeeded"
     assert (await placed.payment()).state is State.REFUNDED
+
+
+async def test_a_refund_of_which_the_gateway_refuses_to_tell_needs_attention_once(
+    shop: Shop,
+) -> None:
+    async with shop.another(Secretive(shop.sandbox, times=2)) as secretive:
+        placed = await secretive.order()
+        await placed.captured("pm_card_pendingRefund")
+        placed.skipping = True
+        assert await _ended(await placed.refund("one", 4999)) == "succeeded"
+    payment = await placed.payment()
+    assert payment.state is State.REFUNDED
+    [reason] = payment.attention
+    [name] = payment.refunds
+    assert reason.startswith(f"the gateway tells nothing of refund {name}: ")
+    assert (await placed.story()).count(Event.FLAGGED) == 1
 
 
 async def test_a_refund_that_fails_days_later_puts_the_money_back(shop: Shop) -> None:
