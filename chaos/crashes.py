@@ -1,4 +1,4 @@
-"""A crash at every boundary of the activities of eleven stories: whoever dies where, the end is the same.
+"""A crash at every boundary of the activities of eleven stories: the end is the same.
 
     python -m chaos.crashes --times 20
 
