@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 from enum import StrEnum
 
 from app.embedded.ports import HOST
@@ -33,12 +34,13 @@ class Proxy:
         self.turn = asyncio.Lock()  # for whoever makes the weather
         self.ends: set[_End] = set()
         self._wanted = False
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._coming: set[asyncio.Task[object]] = set()
 
     @property
     def is_open(self) -> bool:
         """Whether it takes connections."""
-        return self._server is not None
+        return self._listener is not None
 
     async def open(self) -> None:
         """Listen, unless the weather forbids it."""
@@ -68,15 +70,30 @@ class Proxy:
         """Closed it refuses, as a port does behind which nobody is: taking a connection first and
         then dropping it would make the caller believe that its request was sent."""
         open_ = self._wanted and self.weather is not Weather.CUT
-        if open_ and self._server is None:
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: _End(self), HOST, self.port)
+        loop = asyncio.get_running_loop()
+        if open_ and self._listener is None:
+            self._listener = socket.create_server((HOST, self.port))
+            self._listener.setblocking(False)
+            loop.add_reader(self._listener, self._take)
         elif not open_:
-            if self._server is not None:
-                self._server.close()
-                self._server = None
+            if self._listener is not None:
+                loop.remove_reader(self._listener)
+                self._listener.close()
+                self._listener = None
             for end in list(self.ends):
                 end.reset()
+
+    def _take(self) -> None:
+        """Let somebody in. By hand: asyncio's servers leave a connection open that comes in while
+        they are closed."""
+        assert self._listener is not None  # noqa: S101 - it is what was read
+        with suppress(BlockingIOError, ConnectionError):
+            connection, _ = self._listener.accept()
+            connection.setblocking(False)
+            loop = asyncio.get_running_loop()
+            coming = loop.create_task(loop.connect_accepted_socket(lambda: _End(self), connection))
+            self._coming.add(coming)
+            coming.add_done_callback(self._coming.discard)
 
 
 class _End(asyncio.Protocol):

@@ -1,6 +1,7 @@
 """A door between two parts: it passes on, and can be shut, stalled or slowed."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -127,7 +128,9 @@ async def test_closed_it_refuses_whatever_the_weather() -> None:
 
 @pytest.mark.parametrize("turns", range(8))
 async def test_who_came_when_it_closed_is_not_kept(turns: int) -> None:
-    async with _echo() as door:
+    with socket.create_server((HOST, 0)) as behind:
+        door = Proxy(free_ports(1)[0], behind.getsockname()[1])
+        await door.open()
         reader, writer = await _call(door)
         for _ in range(turns):
             await asyncio.sleep(0)

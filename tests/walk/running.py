@@ -51,6 +51,10 @@ class AnotherApi(ApiPart):
     name = "another api"
 
 
+# For each connection: one that was kept may be to a server that was killed since.
+_ONE_REQUEST = httpx.Limits(max_keepalive_connections=0)
+
+
 class Running:
     """The stack, the storefront's view of it, and the sandbox's own judgement."""
 
@@ -62,7 +66,9 @@ class Running:
         example card."""
         self.shop = self.storefront(stack.api_url)
         # trust_env=False: a proxy set for the outside world is not for 127.0.0.1.
-        self.sandbox = httpx.AsyncClient(base_url=stack.sandbox.url, trust_env=False, timeout=20)
+        self.sandbox = httpx.AsyncClient(
+            base_url=stack.sandbox.url, trust_env=False, timeout=20, limits=_ONE_REQUEST
+        )
 
     def storefront(self, url: str, key: str | None = DEVELOPMENT_API_KEY) -> httpx.AsyncClient:
         """A client of the API at `url`."""
@@ -76,6 +82,7 @@ class Running:
             headers={"Authorization": f"Bearer {key}"} if key is not None else {},
             trust_env=False,
             timeout=40,
+            limits=_ONE_REQUEST,
             event_hooks={"response": [note]},
         )
 
