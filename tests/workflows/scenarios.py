@@ -138,9 +138,7 @@ async def an_attempt_that_never_arrived(shop: Shop) -> Placed:
     """Its absence is proven; another one pays."""
     async with shop.another(Forgetful(shop.sandbox)) as forgetful:
         placed = await forgetful.order()
-        await placed.ask("pm_card_visa")
-        await forgetful.pass_time(placed, timedelta(seconds=5))
-        await placed.told(Event.OUTCOME_UNKNOWN)
+        await placed.unanswered()
         await forgetful.pass_time(placed, timedelta(seconds=90))
         await placed.pay(attempt=2)
         await placed.call_back()

@@ -61,7 +61,7 @@ GRACE = timedelta(seconds=20)
 EXPIRY = timedelta(minutes=30)
 RETENTION = timedelta(days=180)
 
-_PATIENCE_SECONDS = 15
+_PATIENCE_SECONDS = 30
 
 _orders = itertools.count(1)
 
@@ -132,6 +132,17 @@ class Placed:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await (await self.ask(token, attempt, method)).result()
         return await self.payment()
+
+    async def unanswered(
+        self,
+        token: str = "pm_card_visa",  # noqa: S107 - a test token
+        attempt: int = 1,
+    ) -> WorkflowUpdateHandle[None]:
+        """Ask a gateway that does not answer: the outcome is unknown after four seconds. The clock
+        is not moved meanwhile: its goal would lie close to the first look-up."""
+        update = await self.ask(token, attempt)
+        await self.told(Event.OUTCOME_UNKNOWN)
+        return update
 
     async def captured(self, token: str = "pm_card_visa") -> Payment:  # noqa: S107 - a test token
         """Paid and fulfilled: the payment's workflow has ended."""
@@ -229,7 +240,7 @@ class Placed:
             found[:] = [fact for fact in await self.facts() if fact.event is event]
             return bool(found)
 
-        await until(there)
+        await until(there, _PATIENCE_SECONDS)
         return found[-1]
 
     async def charged(self) -> "Charged":
@@ -329,7 +340,8 @@ class Shop:
         ]
 
     async def pass_time(self, placed: Placed, by: timedelta) -> None:
-        """Move the clock of one order's workflow."""
+        """Move the clock of one order's workflow. Its goal must lie seconds away from whatever the
+        workflow does: one that goes by meanwhile leaves a timer behind that does not fire."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await self.skipper.fast_forward(placed.workflow, by)
 

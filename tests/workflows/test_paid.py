@@ -131,7 +131,7 @@ async def test_nobody_is_asked_before_the_grace_period_is_over(shop: Shop) -> No
     await placed.pay()
     await shop.pass_time(placed, GRACE - timedelta(seconds=5))
     assert not (await placed.payment()).confirmed
-    await shop.pass_time(placed, timedelta(seconds=10))
+    await shop.pass_time(placed, timedelta(seconds=25))
     await _fulfilled(placed)
 
 
@@ -171,7 +171,7 @@ async def test_a_payment_that_was_taken_at_the_gateway_itself_goes_on_without_a_
     held = await placed.pay()
     assert held.transaction_id is not None
     await shop.sandbox.stripe.payment_intents.capture_async(held.transaction_id)
-    await shop.pass_time(placed, GRACE + timedelta(seconds=5))
+    await shop.pass_time(placed, GRACE + timedelta(seconds=20))
     await _fulfilled(placed)
 
 
@@ -204,12 +204,10 @@ async def test_a_request_that_never_arrived_is_believed_lost_only_after_a_minute
 ) -> None:
     async with shop.another(Forgetful(shop.sandbox)) as forgetful:
         placed = await forgetful.order()
-        asked = await placed.ask("pm_card_visa")
-        await forgetful.pass_time(placed, timedelta(seconds=5))
-        await placed.told(Event.OUTCOME_UNKNOWN)
-        await forgetful.pass_time(placed, timedelta(seconds=30))
+        asked = await placed.unanswered()
+        await forgetful.pass_time(placed, timedelta(seconds=40))
         assert (await placed.payment()).state is State.UNKNOWN
-        await forgetful.pass_time(placed, timedelta(seconds=60))
+        await forgetful.pass_time(placed, timedelta(seconds=90))
         await asked.result()
         failed = await placed.payment()
         assert failed.state is State.FAILED
@@ -231,11 +229,9 @@ async def test_an_old_decline_does_not_answer_for_an_attempt_that_is_not_known_t
         placed = await forgetful.order()
         await placed.pay("pm_card_chargeDeclined")
         gateway.lost = 4
-        await placed.ask("pm_card_visa", attempt=2)
-        await forgetful.pass_time(placed, timedelta(seconds=5))
-        await placed.told(Event.OUTCOME_UNKNOWN)
+        await placed.unanswered(attempt=2)
         await placed.call_back("payment_intent.payment_failed")
-        await forgetful.pass_time(placed, timedelta(seconds=30))
+        await forgetful.pass_time(placed, timedelta(seconds=40))
         assert (await placed.payment()).state is State.UNKNOWN
         # Now it arrives after all.
         intent = (await placed.intents())[0]
@@ -252,9 +248,7 @@ async def test_the_news_that_an_attempt_brought_money_comes_before_the_next_atte
 ) -> None:
     async with shop.another(Forgetful(shop.sandbox)) as forgetful:
         placed = await forgetful.order()
-        await placed.ask("pm_card_visa")
-        await forgetful.pass_time(placed, timedelta(seconds=5))
-        await placed.told(Event.OUTCOME_UNKNOWN)
+        await placed.unanswered()
         await forgetful.pass_time(placed, timedelta(seconds=90))
         assert (await placed.told(Event.FAILED)).attempt == 1
         # The first attempt's request reaches the gateway late, just before a second attempt.

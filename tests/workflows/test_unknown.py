@@ -60,9 +60,7 @@ async def _is_listed(placed: Placed, *, unknown: bool) -> bool:
 async def _unanswered(shop: Shop) -> Placed:
     """An order whose first attempt got no answer."""
     placed = await shop.order()
-    await placed.ask("pm_card_visa")
-    await shop.pass_time(placed, timedelta(seconds=5))
-    await placed.told(Event.OUTCOME_UNKNOWN)
+    await placed.unanswered()
     return placed
 
 
@@ -100,13 +98,13 @@ async def test_an_unknown_outcome_is_shown_with_its_next_check_until_it_is_known
         assert await _is_listed(placed, unknown=True)
         assert not await _is_listed(placed, unknown=False)
         before = await placed.facts()
-        await forgetful.pass_time(placed, timedelta(seconds=10))
+        await forgetful.pass_time(placed, timedelta(seconds=13))
         later = await _unknown(placed)
         assert later.since == shown.since
         assert later.next_check_at is not None
         assert later.next_check_at > shown.next_check_at
         assert await placed.facts() == before, "a check is no fact"
-        await forgetful.pass_time(placed, MINUTE)
+        await forgetful.pass_time(placed, 2 * MINUTE)
         await placed.told(Event.FAILED)
         await until(lambda: _known(placed))
         assert await _is_listed(placed, unknown=False)
@@ -120,9 +118,9 @@ async def test_another_attempt_waits_until_the_one_before_is_known_to_have_made_
         placed = await _unanswered(silent)
         gateway.silent.clear()
         await placed.ask("pm_card_visa", attempt=2)
-        await silent.pass_time(placed, timedelta(seconds=30))
+        await silent.pass_time(placed, timedelta(seconds=40))
         assert (await placed.payment()).state is State.UNKNOWN
-        await silent.pass_time(placed, MINUTE)
+        await silent.pass_time(placed, 3 * MINUTE)
         paid = await placed.result()
         assert await placed.charged() == ONCE
         *_, last, first = (at for key, at in gateway.keys if ":authorize:" in key)
@@ -137,7 +135,7 @@ async def test_past_its_age_limit_it_waits_for_an_operator_and_is_looked_up_hour
     async with shop.another(gateway, age_limit=LIMIT) as silent:
         placed = await _unanswered(silent)
         assert not await _needs_attention(placed)
-        await silent.pass_time(placed, LIMIT)
+        await silent.pass_time(placed, LIMIT + MINUTE)
         worry = (await placed.told(Event.FLAGGED)).reason or ""
         assert worry.startswith("the outcome of the authorization is unknown since ")
         await until(lambda: _needs_attention(placed))
@@ -184,7 +182,7 @@ async def test_a_decision_stands_until_the_gateway_could_be_asked(shop: Shop) ->
     gateway = Silent(shop.sandbox, "authorize", "look up")
     async with shop.another(gateway, age_limit=MINUTE) as silent:
         placed = await _unanswered(silent)
-        await silent.pass_time(placed, MINUTE)
+        await silent.pass_time(placed, 2 * MINUTE)
         first = (await placed.told(Event.FLAGGED)).reason
         await placed.workflow.execute_update(PaymentWorkflow.resolve, NOT_CHARGED)
         waiting = await placed.payment()
@@ -193,7 +191,7 @@ async def test_a_decision_stands_until_the_gateway_could_be_asked(shop: Shop) ->
         [again] = (await placed.payment()).attention
         assert again != first, "a decision that cannot be acted upon is not forgotten"
         gateway.silent.clear()
-        await silent.pass_time(placed, timedelta(minutes=6))
+        await silent.pass_time(placed, timedelta(minutes=8))
         assert (await placed.told(Event.FAILED)).decline is not None
         await silent.pass_time(placed, EXPIRY)
         assert (await placed.result()).order_state is OrderState.CANCELED
@@ -274,7 +272,7 @@ async def test_what_was_looked_at_needs_attention_no_more_and_what_is_new_does(
 ) -> None:
     async with shop.another(Silent(shop.sandbox, "authorize", "look up"), age_limit=MINUTE) as it:
         placed = await _unanswered(it)
-        await it.pass_time(placed, MINUTE)
+        await it.pass_time(placed, 2 * MINUTE)
         await placed.told(Event.FLAGGED)
         worries = tuple((await placed.payment()).attention)
         looked_at = Fact(
@@ -392,7 +390,7 @@ async def test_a_refund_that_was_made_without_an_answer_is_found_past_its_age_li
         placed = await swallowing.order()
         await placed.captured()
         refund = await placed.refund("one", 1000)
-        await swallowing.skipper.fast_forward(refund, timedelta(seconds=20))
+        await swallowing.skipper.fast_forward(refund, timedelta(seconds=27))
         await _unknown(placed)
         await swallowing.skipper.fast_forward(refund, timedelta(hours=2))
         gateway.swallows = False
@@ -407,7 +405,7 @@ async def test_signed_news_of_a_refund_end_its_being_unknown(shop: Shop) -> None
         placed = await swallowing.order()
         await placed.captured()
         refund = await placed.refund("one", 1000)
-        await swallowing.skipper.fast_forward(refund, timedelta(seconds=20))
+        await swallowing.skipper.fast_forward(refund, timedelta(seconds=27))
         await _unknown(placed)
         await placed.deliver("refund.updated")
         assert await _ended(refund) == "succeeded"
@@ -421,12 +419,12 @@ async def test_a_refunds_new_key_does_not_overtake_a_request_on_its_way(shop: Sh
         placed = await silent.order()
         await placed.captured()
         refund = await placed.refund("one", 1000)
-        await silent.skipper.fast_forward(refund, timedelta(seconds=20))
+        await silent.skipper.fast_forward(refund, timedelta(seconds=27))
         await _unknown(placed)
         gateway.silent.clear()
         await refund.execute_update(RefundWorkflow.resolve, NOT_CHARGED)
         assert await _unknown(placed)
-        await silent.skipper.fast_forward(refund, MINUTE)
+        await silent.skipper.fast_forward(refund, 2 * MINUTE)
         assert await _ended(refund) == "succeeded"
         *_, (one, last), (two, first) = (asked for asked in gateway.keys if ":refund:" in asked[0])
         assert two == f"{one}:2"
@@ -444,7 +442,7 @@ async def test_a_refund_that_gets_no_answer_under_its_new_key_is_unknown_anew(sh
         await silent.skipper.fast_forward(refund, timedelta(hours=1))
         first = (await placed.told(Event.FLAGGED)).reason
         await refund.execute_update(RefundWorkflow.resolve, NOT_CHARGED)
-        await silent.skipper.fast_forward(refund, LIMIT / 2)
+        await silent.skipper.fast_forward(refund, timedelta(seconds=130))
         asked = [at for key, at in gateway.keys if key.endswith(":2")]
         assert asked[-1] - asked[0] >= MINUTE, "it is asked again while its key is surely known"
         assert (await placed.payment()).attention == frozenset()
