@@ -143,5 +143,28 @@ async def test_who_came_when_it_closed_is_not_kept(turns: int) -> None:
         await eventually(lambda: _is_empty(door))
 
 
+async def test_who_is_hung_up_on_while_coming_in_leaves_nobody_behind() -> None:
+    with socket.create_server((HOST, 0)) as behind:
+        door = Proxy(free_ports(1)[0], behind.getsockname()[1])
+        await door.open()
+        with socket.create_connection((HOST, door.port)) as caller:
+            for _ in range(20):  # turns of the loop: no further than to its coming in
+                if not door.ends:
+                    await asyncio.sleep(0)
+            await door.hang_up()
+            # The way on was begun: it is taken back.
+            behind.settimeout(20)
+            on, _ = await asyncio.to_thread(behind.accept)
+            with on:
+                on.settimeout(20)
+                with pytest.raises(ConnectionError):
+                    await asyncio.to_thread(on.recv, 1)
+            caller.settimeout(20)
+            with pytest.raises(ConnectionError):
+                await asyncio.to_thread(caller.recv, 1)
+        await eventually(lambda: _is_empty(door))
+        await door.close()
+
+
 async def _is_empty(door: Proxy) -> bool:
     return not door.ends
