@@ -221,7 +221,7 @@ def receiver() -> Iterator[Receiver]:
 async def stripe_gateway(sandbox: Sandbox) -> AsyncIterator[StripeGateway]:
     """The Stripe adapter on the shared sandbox."""
     gateway = StripeGateway(
-        api_key=KEY, api_base=sandbox.url, webhook_secrets=[SECRET], timeout_seconds=5
+        api_key=KEY, api_base=sandbox.url, webhook_secrets=[SECRET], timeout_seconds=20
     )
     yield gateway
     await gateway.close()

@@ -64,7 +64,7 @@ def _port(address: str) -> int:
     return int(address.partition(":")[2], 16)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something is true; TimeoutError when it does not become true."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - nobody outside sets an event for us

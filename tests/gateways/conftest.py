@@ -14,7 +14,7 @@ from tests.sandbox.program import KEY, SECRET, Sandbox
 _orders = itertools.count(1)
 
 
-def _stripe(url: str, timeout_seconds: float = 5) -> StripeGateway:
+def _stripe(url: str, timeout_seconds: float = 20) -> StripeGateway:
     return StripeGateway(
         api_key=KEY, api_base=url, webhook_secrets=[SECRET], timeout_seconds=timeout_seconds
     )

@@ -107,7 +107,7 @@ async def _stripe_that_says(status: int, told: Json) -> AsyncIterator[StripeGate
             api_key=KEY,
             api_base=f"http://{host}:{port}",
             webhook_secrets=[SECRET],
-            timeout_seconds=5,
+            timeout_seconds=20,
         )
         yield gateway
         await gateway.close()
@@ -157,7 +157,7 @@ logging.basicConfig(level=logging.DEBUG)
 from app.domain.gateway import Card
 from app.gateways.stripe import StripeGateway
 gateway = StripeGateway(
-    api_key={KEY!r}, api_base={sandbox.url!r}, webhook_secrets=[{SECRET!r}], timeout_seconds=5
+    api_key={KEY!r}, api_base={sandbox.url!r}, webhook_secrets=[{SECRET!r}], timeout_seconds=20
 )
 print(asyncio.run(gateway.create_token(Card({NUMBER!r}, 12, 2040, {CODE!r}))))
 """

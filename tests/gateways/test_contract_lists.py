@@ -152,7 +152,7 @@ async def test_a_gateway_out_of_reach_lists_nothing(subject: Subject) -> None:
 @pytest.fixture
 async def own_gateway(own_sandbox: Sandbox) -> AsyncIterator[Gateway]:
     gateway = StripeGateway(
-        api_key=KEY, api_base=own_sandbox.url, webhook_secrets=[SECRET], timeout_seconds=5
+        api_key=KEY, api_base=own_sandbox.url, webhook_secrets=[SECRET], timeout_seconds=20
     )
     yield gateway
     await gateway.close()

@@ -68,7 +68,7 @@ OTHER_SECRET = "whsec_after_a_rotation"
 
 def _adapter(api_key: str = KEY, secrets: Sequence[str] = (SECRET,)) -> StripeGateway:
     return StripeGateway(
-        api_key=api_key, api_base="http://127.0.0.1:1", webhook_secrets=secrets, timeout_seconds=5
+        api_key=api_key, api_base="http://127.0.0.1:1", webhook_secrets=secrets, timeout_seconds=20
     )
 
 
@@ -192,7 +192,7 @@ async def test_what_is_delivered_over_http_is_believed(
 ) -> None:
     """A payment declined, paid by another card and captured, as its callbacks tell it."""
     gateway = StripeGateway(
-        api_key=KEY, api_base=own_sandbox.url, webhook_secrets=[SECRET], timeout_seconds=5
+        api_key=KEY, api_base=own_sandbox.url, webhook_secrets=[SECRET], timeout_seconds=20
     )
     price = Money(4999, "usd")
     declined = await gateway.authorize(

@@ -53,7 +53,7 @@ async def test_only_what_the_account_has_activated_is_offered(sandbox: Sandbox) 
         api_key=KEY,
         api_base=sandbox.url,
         webhook_secrets=[SECRET],
-        timeout_seconds=5,
+        timeout_seconds=20,
         methods=[Method.IDEAL, Method.ACH_DEBIT, Method.CREDIT_CARD],
     )
     offered = [offer.method for offer in gateway.offers(Money(5000, "eur"))]

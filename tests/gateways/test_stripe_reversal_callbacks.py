@@ -161,7 +161,7 @@ async def test_refunds_and_disputes_are_told_as_they_happen(
 ) -> None:
     """A refund that does not arrive, then a dispute over the same payment that is won."""
     gateway = StripeGateway(
-        api_key=KEY, api_base=own_sandbox.url, webhook_secrets=[SECRET], timeout_seconds=5
+        api_key=KEY, api_base=own_sandbox.url, webhook_secrets=[SECRET], timeout_seconds=20
     )
     price = Money(4999, "usd")
     token = "pm_card_refundFail"

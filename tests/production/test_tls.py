@@ -303,7 +303,7 @@ def gateway(tls_sandbox: int, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             api_key=KEY,
             api_base=f"https://{name}:{port}",
             webhook_secrets=[SECRET],
-            timeout_seconds=5,
+            timeout_seconds=20,
             authority=str(authority) if authority is not None else None,
         )
 

@@ -26,7 +26,7 @@ KEY = "sk_test_sandbox"
 SECRET = "whsec_of_the_tests"
 VERSION = "2026-08-26.dahlia"
 RETURN_URL = "https://shop.example/return"
-_PATIENCE = 10.0
+_PATIENCE = 30.0
 
 Json = dict[str, Any]
 
@@ -59,7 +59,7 @@ class Sandbox:
         self.database = self.folder / "sandbox.db"
         self.log = self.folder / "sandbox.log"
         self.http_client = stripe.HTTPXClient()
-        self.http = httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=10)
+        self.http = httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=30)
         self.stripe = self.stripe_client(VERSION)
 
     def stripe_client(self, version: str) -> V1Services:

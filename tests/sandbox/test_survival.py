@@ -147,7 +147,7 @@ def test_an_endpoint_without_its_secret_is_refused_at_start(tmp_path: Path) -> N
         },
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=30,
         check=False,
     )
     assert started.returncode == 1

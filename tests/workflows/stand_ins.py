@@ -25,7 +25,7 @@ class StandIn(StripeGateway):
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__(
-            api_key=KEY, api_base=sandbox.url, webhook_secrets=[SECRET], timeout_seconds=5
+            api_key=KEY, api_base=sandbox.url, webhook_secrets=[SECRET], timeout_seconds=20
         )
 
 

@@ -155,14 +155,14 @@ def _workflow(placed: Placed, dispute: Json) -> WorkflowHandle[DisputeWorkflow, 
 
 
 async def _ended(workflow: WorkflowHandle[DisputeWorkflow, str]) -> str:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         return await workflow.result()
 
 
 async def _pass_time(
     shop: Shop, workflow: WorkflowHandle[DisputeWorkflow, str], by: timedelta
 ) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         await shop.skipper.fast_forward(workflow, by)
 
 

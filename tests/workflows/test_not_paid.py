@@ -72,7 +72,7 @@ async def test_a_checkout_that_nobody_pays_expires(shop: Shop) -> None:
         api_key=KEY,
         api_base=f"http://127.0.0.1:{free_port()}",
         webhook_secrets=[SECRET],
-        timeout_seconds=5,
+        timeout_seconds=20,
     )
     async with shop.another(gateway) as cut_off:
         placed = await cut_off.order(skipping=True)
@@ -464,7 +464,7 @@ async def _expired_with_nothing(shop: Shop) -> Placed:
         api_key=KEY,
         api_base=f"http://127.0.0.1:{free_port()}",
         webhook_secrets=[SECRET],
-        timeout_seconds=5,
+        timeout_seconds=20,
     )
     async with shop.another(gateway) as cut_off:
         placed = await cut_off.order(skipping=True)
@@ -478,7 +478,7 @@ async def _late(shop: Shop, event: GatewayEvent) -> None:
     workflow = shop.temporal.get_workflow_handle(
         names.late_event_workflow_id(event.gateway, event.event_id)
     )
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         await workflow.result()
     assert (await workflow.describe()).status is WorkflowExecutionStatus.COMPLETED
 

@@ -21,7 +21,7 @@ _SHIP = StepPlan("ship_order", Phase.AFTER_CAPTURE, essential=True)
 
 
 async def _ended(refund: WorkflowHandle[RefundWorkflow, str]) -> str:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         return await refund.result()
 
 

@@ -73,7 +73,7 @@ async def _fulfilled(placed: Placed) -> Payment:
 
 
 async def _ended(refund: WorkflowHandle[RefundWorkflow, str]) -> str:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         return await refund.result()
 
 
