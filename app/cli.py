@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
-from app import audit_commands, data_commands, key_commands, ledger_commands
+from app.commands.audit import audit
+from app.commands.data import data
+from app.commands.keys import keys
+from app.commands.ledger import ledger
 from app.domain.records import RecordsUnavailableError
 from app.embedded.errors import StackError
 from app.logs import TalkativeError
@@ -27,10 +30,10 @@ app = typer.Typer(
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 stock = typer.Typer(help="What is on the shelf.", no_args_is_help=True)
 app.add_typer(stock, name="stock")
-app.add_typer(audit_commands.audit, name="audit")
-app.add_typer(ledger_commands.ledger, name="ledger")
-app.add_typer(key_commands.keys, name="keys")
-app.add_typer(data_commands.data, name="data")
+app.add_typer(audit, name="audit")
+app.add_typer(ledger, name="ledger")
+app.add_typer(keys, name="keys")
+app.add_typer(data, name="data")
 
 
 @app.command()
@@ -106,10 +109,10 @@ def migrate() -> None:
     """Bring the database schema up to date."""
     import asyncio
 
+    from app.commands.recorded import recorded
     from app.config import DataSettings
     from app.db.migrate import migrate as apply_migrations
     from app.db.roles import RoleError
-    from app.recorded import recorded
 
     settings = DataSettings()
     service_url = settings.database_url
@@ -144,11 +147,11 @@ def reconcile(
     """Compare a period with the gateway's books. Exits with 1 where they differ."""
     import asyncio
 
-    from app import reconcile_command
+    from app.commands import reconcile as comparing
+    from app.commands.recorded import recorded
     from app.config import Settings
     from app.domain.gateway import Period
     from app.domain.reconciliation import Report
-    from app.recorded import recorded
 
     period = Period(since.replace(tzinfo=UTC), (until or datetime.now(UTC)).replace(tzinfo=UTC))
     if period.since >= period.until:
@@ -157,16 +160,16 @@ def reconcile(
     async def compare() -> Report:
         settings = Settings()
         async with recorded(settings, "reconcile", changes=True):
-            return await reconcile_command.reconcile(
+            return await comparing.reconcile(
                 settings, period, lambda at: typer.echo(f"{at} …", err=True)
             )
 
     try:
         report = asyncio.run(compare())
-    except reconcile_command.NoTemporalError as error:
+    except comparing.NoTemporalError as error:
         print(f"tillflow: {error}", file=sys.stderr)
         sys.exit(1)
-    typer.echo("\n".join(reconcile_command.lines(report)))
+    typer.echo("\n".join(comparing.lines(report)))
     if report.difference_count:
         sys.exit(1)
 
@@ -176,10 +179,10 @@ def set_stock(sku: str, quantity: Annotated[int, typer.Argument(min=0)]) -> None
     """Say how many pieces of an article there are."""
     import asyncio
 
+    from app.commands.recorded import recorded
     from app.config import Settings
     from app.domain.card_numbers import holds_card_number
     from app.fulfilment import reserve_stock
-    from app.recorded import recorded
 
     if holds_card_number(sku):
         raise typer.BadParameter("this looks like a card number", param_hint="SKU")

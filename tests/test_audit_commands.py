@@ -16,11 +16,11 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from app.cli import app
+from app.commands.recorded import recorded
 from app.db.audit import AuditTrail
 from app.domain.api_keys import Offered
 from app.embedded.ports import free_port
 from app.keyring import Keyring
-from app.recorded import recorded
 from tests.conftest import environment_of, settings_with
 from tests.db.audited import ACTION, actions
 from tests.walk.cards import canary

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
-from app import reconcile_command
 from app.cli import app
+from app.commands import reconcile
 from app.domain.gateway import Period
 from app.domain.reconciliation import (
     Amount,
@@ -47,7 +47,7 @@ def test_the_report_is_printed_to_the_cent() -> None:
         sums=[Line(Figure.CAPTURED, "usd", 599881, 599880)],
         differences=[differs],
     )
-    assert reconcile_command.lines(report) == [
+    assert reconcile.lines(report) == [
         "Reconciliation of 2026-11-01 00:00:00 to 2026-11-02 00:00:00 UTC",
         "",
         "events          3 mended",
@@ -68,10 +68,8 @@ def test_the_report_is_printed_to_the_cent() -> None:
 
 async def test_a_temporal_that_is_away_is_named() -> None:
     address = f"127.0.0.1:{free_port()}"
-    with pytest.raises(reconcile_command.NoTemporalError, match=address):
-        await reconcile_command.reconcile(
-            settings_with(temporal_address=address), PERIOD, lambda _: None
-        )
+    with pytest.raises(reconcile.NoTemporalError, match=address):
+        await reconcile.reconcile(settings_with(temporal_address=address), PERIOD, lambda _: None)
 
 
 @pytest.mark.parametrize("since", ["2026-11-02", "2026-11-02T12:00"])

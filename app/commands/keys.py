@@ -32,10 +32,10 @@ def create(
     import asyncio
     from functools import partial
 
+    from app.commands.recorded import recorded
     from app.config import Settings
     from app.db.api_keys import ApiKeys
     from app.domain.card_numbers import holds_card_number
-    from app.recorded import recorded
 
     expires_at = expires.replace(tzinfo=UTC) if expires is not None else None
     if CLIENT_NAME.fullmatch(client) is None or holds_card_number(client):
@@ -71,9 +71,9 @@ def list_keys() -> None:
     """Show every key there was, without its secret."""
     import asyncio
 
+    from app.commands.recorded import recorded
     from app.config import Settings
     from app.db.api_keys import ApiKeys
-    from app.recorded import recorded
 
     async def read() -> list[ApiKey]:
         settings = Settings()
@@ -91,9 +91,9 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Have a key open nothing any more, from this moment on."""
     import asyncio
 
+    from app.commands.recorded import recorded
     from app.config import Settings
     from app.db.api_keys import ApiKeys
-    from app.recorded import recorded
 
     if KEY_ID.fullmatch(key_id) is None:  # a whole key, perhaps: it is not repeated
         raise typer.BadParameter(

@@ -18,10 +18,10 @@ def verify(
     """Check every row. Exits with 1, and names the first row, where one was altered."""
     import asyncio
 
+    from app.commands.recorded import recorded
     from app.config import Settings
     from app.db.audit_check import AlteredError, End
     from app.db.audit_check import verify as verify_trail
-    from app.recorded import recorded
 
     settings = Settings()
     try:
@@ -52,9 +52,9 @@ def list_entries(
     """Show what was done, the oldest first."""
     import asyncio
 
+    from app.commands.recorded import recorded
     from app.config import Settings
     from app.db.audit_check import entries
-    from app.recorded import recorded
 
     async def run() -> None:
         moment = since.replace(tzinfo=UTC) if since is not None else None

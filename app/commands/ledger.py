@@ -12,11 +12,11 @@ def balances() -> None:
     """Show the balance of every account and currency."""
     import asyncio
 
+    from app.commands.recorded import recorded
     from app.config import Settings
     from app.db import journal
     from app.domain.ledger import Account, Balances
     from app.domain.money import shown
-    from app.recorded import recorded
 
     async def read() -> Balances:
         async with recorded(Settings(), "ledger balances") as work:
@@ -37,10 +37,10 @@ def check() -> None:
     import asyncio
     from collections import Counter
 
+    from app.commands.recorded import recorded
     from app.config import Settings
     from app.db import journal, ledger_check
     from app.domain.money import shown
-    from app.recorded import recorded
 
     async def run() -> bool:
         orders, wrong = 0, 0

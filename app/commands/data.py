@@ -13,9 +13,9 @@ def rotate() -> None:
     """
     import asyncio
 
+    from app.commands.recorded import recorded
     from app.config import Settings
     from app.db import rotation
-    from app.recorded import recorded
 
     settings = Settings()
     keyring = settings.keyring()
@@ -44,9 +44,9 @@ def keys() -> None:
 
     from temporalio.service import RPCError
 
+    from app.commands.recorded import recorded
     from app.config import Settings
     from app.db import audit_check, rotation
-    from app.recorded import recorded
     from app.temporal import key_use
     from app.temporal.client import connect
 

@@ -1,0 +1,1 @@
+"""The commands of `tillflow` that do their work and end."""
