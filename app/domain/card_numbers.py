@@ -20,11 +20,11 @@ _BRANDED = re.compile(
     r"|9792\d{12}",  # Troy
     re.ASCII,
 )
-# A UUID, or as long a word of hexadecimal digits. By chance one in two thousand has the digits of a
-# card number in it.
+# A UUID, or as long a word of hexadecimal digits, after a name (`msg_…`) or without. By chance one
+# in some thousands has the digits of a card number in it.
 _RANDOM = re.compile(
-    r"\b(?:(?=[0-9-]{0,35}[a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    r"|(?=[0-9]{0,63}[a-f])[0-9a-f]{24,64})\b",
+    r"(?<![0-9a-z])(?:(?=[0-9-]{0,35}[a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|(?=[0-9]{0,63}[a-f])[0-9a-f]{24,64})(?![0-9a-z])",
     re.ASCII | re.IGNORECASE,
 )
 # A card's magnetic stripe, track 2: the number, the month of expiry, a service code, and more.

@@ -110,6 +110,7 @@ class Supervisor:
         supervised = Supervised(part, await Child.start(part, log))
         self._running[part.name] = supervised
         if not await self._becomes_ready(supervised):
+            await supervised.child.stop()  # or it would stand in the way of the next one
             raise StackError(
                 f"{part.title} did not become ready; the end of {log}:", last_lines(log)
             )

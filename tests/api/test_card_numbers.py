@@ -125,11 +125,16 @@ _random = random.Random(20261123)  # noqa: S311 - the same identifiers in every 
         lambda: f"order-{uuid.UUID(int=_random.getrandbits(128), version=4).hex}",
         lambda: _random.randbytes(12).hex().upper(),
         lambda: _random.randbytes(32).hex(),
+        lambda: f"order_{uuid.UUID(int=_random.getrandbits(128), version=4)}_1",
     ],
-    ids=["uuid", "uuid-hex", "12-bytes", "32-bytes"],
+    ids=["uuid", "uuid-hex", "12-bytes", "32-bytes", "named"],
 )
 def test_no_random_identifier_is_taken_for_a_card_number(made: Callable[[], str]) -> None:
     assert [text for text in (made() for _ in range(10_000)) if holds_card_number(text)] == []
+
+
+def test_a_name_before_a_random_identifier_changes_nothing() -> None:
+    assert not holds_card_number("evt_bf4612116649227fa2c52ef8")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +159,8 @@ def test_a_card_number_is_found_as_machines_write_it(text: str) -> None:
         "42424242-4242-4242-0000-000000000000",
         f"{ISSUE_CARD}abcdef",
         f"dead{ISSUE_CARD}",
+        f"msg_2f6f0a7f4f112f6f0a7f4f11_{ISSUE_CARD}",
+        f"{ISSUE_CARD}_2f6f0a7f4f112f6f0a7f4f11",
     ],
 )
 def test_beside_a_random_identifier_a_card_number_is_found(text: str) -> None:

@@ -17,7 +17,7 @@ from app.embedded.part import inherited_environment
 from app.embedded.ports import free_port
 from app.embedded.process import LOG_LIMIT_BYTES, rotate
 from app.embedded.supervisor import Supervisor
-from tests.embedded.processes import until
+from tests.embedded.processes import alive, until
 
 
 async def test_the_back_off_doubles_until_a_part_stays_healthy(
@@ -46,6 +46,20 @@ async def test_a_part_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path)
             with pytest.raises(StackError, match="Mail server did not become ready") as caught:
                 await supervisor.start(MailPart(tmp_path, other.getsockname()[1]))
     assert "address already in use" in caught.value.detail
+
+
+class _Deaf(MailPart):
+    start_seconds = 2
+
+    async def ready(self) -> bool:
+        return False
+
+
+async def test_a_part_that_never_serves_is_not_left_running(tmp_path: Path) -> None:
+    async with Supervisor(tmp_path) as supervisor:
+        with pytest.raises(StackError, match="Mail server did not become ready"):
+            await supervisor.start(_Deaf(tmp_path, free_port()))
+        assert not alive(supervisor.pid("mail"))
 
 
 def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
