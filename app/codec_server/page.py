@@ -61,8 +61,8 @@ browser in clear.</p>
 def logged_in(client: str, address: str, ui: str) -> HTMLResponse:
     """For `client`, at this server's `address`, with the way to the Temporal UI."""
     return _page(
-        f"""<p>Logged in as {escape(client)}. For an hour the Temporal UI shows
-this browser what is encrypted.</p>
+        f"""<p>Logged in as {escape(client)}: the Temporal UI shows this browser
+what is encrypted, until an hour after the log-in.</p>
 <p>If it does not, tell it once where to ask:</p>
 <ol>
 <li>Open its <em>Codec Server</em> settings: the glasses, top right.</li>
